@@ -1,0 +1,1 @@
+"""Yingshang: the data warehouse of Liaoning Province's business environment."""

@@ -1,0 +1,61 @@
+"""Where things are and which limits hold: environment variables with the prefix ``YINGSHANG_``."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Secrets are not here: see :mod:`yingshang.secrets`."""
+
+    model_config = SettingsConfigDict(env_prefix="YINGSHANG_", extra="ignore")
+
+    home: Path = Field(PROJECT_ROOT, description="project folder: contracts, registry, dbt project, expectations")
+    state: Path = Field(PROJECT_ROOT / ".state", description="folder for everything the program writes")
+    landing_url: str = Field("", description="fsspec URL of the landing zone; empty: <state>/landing")
+    connections_file: Path | None = Field(None, description="conn_id -> URI, JSON, as Airflow's local backend")
+    keys_file: Path | None = Field(None, description="HMAC and quarantine keys, JSON")
+    quarantine_days: int = Field(90, description="days until a quarantined payload expires")
+    cut_off_hour: int = Field(5, description="hour of the day (Asia/Shanghai) at which a night closes at the latest")
+    reader_wait_seconds: float = Field(60.0, description="how long a publication waits for readers before it ends them")
+    publish_wait_seconds: float = Field(600.0, description="how long a publication waits in all before it is postponed")
+
+    @property
+    def landing(self) -> str:
+        return self.landing_url or (self.state / "landing").as_uri()
+
+    @property
+    def connections(self) -> Path:
+        return self.connections_file or self.state / "secrets" / "connections.json"
+
+    @property
+    def keys(self) -> Path:
+        return self.keys_file or self.state / "secrets" / "keys.json"
+
+    @property
+    def data_docs(self) -> Path:
+        return self.state / "data_docs"
+
+    @property
+    def contracts_dir(self) -> Path:
+        return self.home / "include" / "contracts"
+
+    @property
+    def registry_dir(self) -> Path:
+        return self.home / "include" / "registry"
+
+    @property
+    def dbt_dir(self) -> Path:
+        return self.home / "dbt_project"
+
+    @property
+    def expectations_dir(self) -> Path:
+        return self.home / "expectations"
+
+
+def settings() -> Settings:
+    """The settings of this process, read anew from the environment at each call."""
+    return Settings()
