@@ -100,7 +100,9 @@ def keys() -> Keys:
             quarantine=KeyRing(quarantine["active"], {k: v.encode() for k, v in quarantine["keys"].items()}),
         )
     except (KeyError, TypeError, AttributeError, ValueError, binascii.Error) as error:
-        raise CredentialError(f"{path} is not a key file ({type(error).__name__}): see `yingshang keys init`") from error
+        raise CredentialError(
+            f"{path} is not a key file ({type(error).__name__}): see `yingshang keys init`"
+        ) from error
     for name, ring in (("hmac", found.hmac), ("quarantine", found.quarantine)):
         if ring.active not in ring.keys:
             raise CredentialError(f"{path}: the active {name} key {ring.active!r} is not among its keys")
