@@ -1,0 +1,143 @@
+"""What a contract says, as values. Made by :mod:`yingshang.contracts.odcs` from the YAML files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = Literal["string", "integer", "decimal", "time"]
+
+SQL_TYPES: dict[Kind, str] = {
+    "string": "text",
+    "integer": "bigint",
+    "decimal": "numeric(20,6)",
+    "time": "text",
+}
+"""Type of a column in raw by kind. Times stay exactly as delivered; staging casts them."""
+
+DECIMAL_PRECISION, DECIMAL_SCALE = 20, 6
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a source dataset: what it means and what a value must be to be loaded.
+
+    ``max_length`` (characters) holds for the whole value as delivered; ``pattern`` (whole-value, the syntax
+    that Python and Rust regular expressions share) and ``allowed`` hold for each element when ``multi``, the
+    separator, is set. ``known`` are the codes with a meaning: another one is loaded, and warned of by the
+    landing gate. ``unit`` is a unit or the name of the column that holds it.
+    """
+
+    name: str
+    business_name: str
+    description: str
+    kind: Kind
+    required: bool
+    max_length: int | None = None
+    pattern: str | None = None
+    allowed: tuple[str, ...] | None = None
+    known: tuple[str, ...] | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    time_formats: tuple[str, ...] = ()
+    multi: str | None = None
+    pii: str | None = None
+    classification: str = "public"
+    unit: str | None = None
+
+    @property
+    def raw_name(self) -> str:
+        """Name of the column in raw: the national name in lower case."""
+        return self.name.lower()
+
+    @property
+    def sql_type(self) -> str:
+        """Type of the column in raw. A personal column holds a token, whatever its kind."""
+        return SQL_TYPES[self.kind]
+
+
+@dataclass(frozen=True)
+class NodeScope:
+    """Characters ``start`` .. ``start + length - 1`` (from 1) of ``column`` must be the node's own code."""
+
+    column: str
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One source dataset. Column names are national names in upper case."""
+
+    system: str
+    dataset: str
+    table: str
+    version: str
+    business_name: str
+    description: str
+    grain: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    cursor: str
+    overlap: timedelta
+    delete_column: str
+    delete_values: tuple[str, ...]
+    reject_limit: float
+    reject_floor: int
+    node_scopes: tuple[NodeScope, ...]
+    sensitivity: str
+    owner: str
+
+    @property
+    def name(self) -> str:
+        """``trading.lot``"""
+        return f"{self.system}.{self.dataset}"
+
+    @property
+    def raw_table(self) -> str:
+        """Table in schema raw: ``trading__lot``"""
+        return f"{self.system}__{self.dataset}"
+
+    @property
+    def node_scope(self) -> NodeScope:
+        """The first of :attr:`node_scopes`. A row must keep all of them."""
+        return self.node_scopes[0]
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def raw_names(self) -> tuple[str, ...]:
+        return tuple(column.raw_name for column in self.columns)
+
+    @cached_property
+    def personal_columns(self) -> tuple[str, ...]:
+        """Columns with direct identifiers of persons: tokens before landing, and no part of a row's digest."""
+        return tuple(column.name for column in self.columns if column.pii)
+
+    def column(self, name: str) -> Column:
+        """The column of this national name. Raises KeyError."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The raw columns in contract order, without those that the load adds (``_batch_id`` ...)."""
+        import pyarrow as pa
+
+        types: dict[Kind, Any] = {
+            "string": pa.string(),
+            "integer": pa.int64(),
+            "decimal": pa.decimal128(DECIMAL_PRECISION, DECIMAL_SCALE),
+            "time": pa.string(),
+        }
+        return pa.schema([pa.field(column.raw_name, types[column.kind]) for column in self.columns])
