@@ -1,0 +1,57 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything they need.
+PYTHON ?= python3
+SCALE ?= 0.02
+NIGHTS ?= 3
+SEED ?= 1
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo stop clean test lint types format bench lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  options: SCALE=$(SCALE) (1 = the published sizes) NIGHTS=$(NIGHTS) SEED=$(SEED) PYTHON=$(PYTHON)"
+
+setup: $(READY) ## create the environment in .venv from the hashed lock
+
+$(READY): requirements/lock.txt requirements/bootstrap.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": give PYTHON=/path/to/python3.11")'
+	@echo "setting up .venv (about 1.3 GB) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/bootstrap.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/lock.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## the first load and the nights after it, end to end (SCALE= NIGHTS= SEED=); again: goes on
+	@$(BIN)/python -m demo run --scale $(SCALE) --nights $(NIGHTS) --seed $(SEED)
+
+stop: $(READY) ## end everything that the demo started
+	@$(BIN)/python -m demo stop
+
+clean: $(READY) ## end everything and remove the demo's data
+	@$(BIN)/python -m demo clean
+
+test: $(READY) ## all tests, on real PostgreSQL, HTTP, SFTP and Airflow servers
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## ruff, sqlfmt, import rules, contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/sqlfmt --check --quiet dbt_project
+	@$(BIN)/lint-imports
+	@$(BIN)/yingshang contracts check
+
+types: $(READY) ## mypy, strict
+	@$(BIN)/mypy
+
+format: $(READY) ## format Python and SQL
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/sqlfmt dbt_project
+
+bench: $(READY) ## benchmarks: ratios measured in one run (not tests)
+	@$(BIN)/python tests/bench/bench_ingest.py
+
+lock: $(READY) ## resolve requirements/requirements.in anew into the hashed lock
+	@$(BIN)/uv pip compile requirements/requirements.in --override requirements/overrides.txt --generate-hashes \
+		--no-header --universal --python-version 3.11 --output-file requirements/lock.txt

@@ -1,0 +1,23 @@
+"""Alerts through Airflow's notifiers. Where they go is an Apprise connection (docs/how-to/alerts.md)."""
+
+import os
+from typing import Any
+
+
+def on_failure() -> list[Any]:
+    """Callbacks for a failed run: a message to every service of the Apprise connection, if one is configured.
+
+    The variable ``YINGSHANG_ALERTS`` names the connection; without it nobody is told but Airflow's own pages.
+    """
+    conn_id = os.environ.get("YINGSHANG_ALERTS")
+    if not conn_id:
+        return []
+    from airflow.providers.apprise.notifications.apprise import send_apprise_notification
+
+    return [
+        send_apprise_notification(
+            title="Yingshang: {{ dag.dag_id }} failed",
+            body="Run {{ run_id }} failed: nothing was published, the last good night stays.",
+            apprise_conn_id=conn_id,
+        )
+    ]

@@ -1,0 +1,125 @@
+"""What each task of a DAG calls. Imports stay inside, so that parsing a DAG file costs nothing."""
+
+import csv
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+from yingshang.errors import TransientError
+from yingshang.settings import settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def night_of(logical_date: dt.datetime | None, run_after: dt.datetime, asked: str | None) -> dt.date:
+    """The business date of a run: the one asked for, else the Shanghai date that ended before the run.
+
+    Args:
+        logical_date: of a scheduled or backfilled run, timezone-aware; None for a run triggered by hand.
+        run_after: when the run was due, timezone-aware.
+        asked: ``yyyy-mm-dd`` given with a run triggered by hand.
+    """
+    if asked:
+        return dt.date.fromisoformat(asked)
+    return (logical_date or run_after).astimezone(SHANGHAI).date() - dt.timedelta(days=1)
+
+
+def nodes_by_level(system: str) -> dict[str, list[str]]:
+    """The nodes that provide anything of a system, by level; read from the registry with no import of the program."""
+    registry = settings().registry_dir
+    with (registry / "provisions.csv").open(encoding="utf-8") as file:
+        providers = {row["node_code"] for row in csv.DictReader(file) if row["system"] == system}
+    levels: dict[str, list[str]] = {}
+    with (registry / "nodes.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["node_code"] in providers:
+                levels.setdefault(row["level"], []).append(row["node_code"])
+    return levels
+
+
+def open_night(night: dt.date, run_id: str) -> dict[str, Any]:
+    """Open a night in the ledger."""
+    from yingshang.ingest import open_night as step
+
+    return _plain(_call(step, night, run_id))
+
+
+def ingest_node(system: str, node_code: str, run_id: str) -> dict[str, Any]:
+    """Read, check, land and load everything that one node provides of one system."""
+    from yingshang.ingest import ingest_node as step
+
+    return _plain(_call(step, system, node_code, run_id))
+
+
+def close_night(run_id: str) -> dict[str, Any]:
+    """Complete the provision matrix and check the quorum."""
+    from yingshang.ingest import close_night as step
+
+    return _plain(_call(step, run_id))
+
+
+def landing_gate(run_id: str) -> dict[str, Any]:
+    """Check tonight's batches; admit the good ones."""
+    from yingshang.quality import run_landing_gate as step
+
+    return _plain(_call(step, run_id))
+
+
+def build(night: dt.date, run_id: str) -> dict[str, Any]:
+    """Build the marts in the idle slot and attach it."""
+    from yingshang.publish import build as step
+
+    return _plain(_call(step, night, run_id))
+
+
+def publish_gate(build_id: int) -> dict[str, Any]:
+    """Audit the finished marts of the idle slot."""
+    from yingshang.publish import audit as step
+
+    return _plain(_call(step, build_id))
+
+
+def publish(build_id: int, run_id: str) -> dict[str, Any]:
+    """Flip the live slot."""
+    from yingshang.publish import publish as step
+
+    return _plain(_call(step, build_id, run_id))
+
+
+def announce(run_id: str) -> dict[str, Any]:
+    """Say what the night brought."""
+    from yingshang.publish import announce as step
+
+    return _plain(_call(step, run_id))
+
+
+def _call(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``step``: transient errors are left to Airflow's retries, everything else fails the task at once."""
+    import psycopg
+    from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+
+    try:
+        return step(*args, **kwargs)
+    except (TransientError, psycopg.OperationalError, AirflowTaskTimeout):
+        raise
+    except Exception as error:
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value that travels between tasks: dataclasses as dicts, dates as ISO text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, dt.date | dt.datetime):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)

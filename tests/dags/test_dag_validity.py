@@ -1,0 +1,99 @@
+"""Every DAG parses fast and cheaply, has an owner, tags and docs, and retries only what a retry can help."""
+
+import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yingshang.errors import ContractError, SourceUnavailable
+from yingshang.orchestrate import steps
+from yingshang.settings import PROJECT_ROOT
+
+DAGS = PROJECT_ROOT / "dags"
+HEAVY = ("dbt", "great_expectations", "polars", "pyarrow", "adbc_driver_postgresql")
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(DAGS)
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_every_dag_file_is_seen_by_airflow(dags: dict[str, Any]) -> None:
+    files = {path.stem for path in DAGS.glob("*.py")}
+    assert files == set(dags), "a DAG file that lacks the word airflow is ignored without a word"
+
+
+def test_every_dag_has_an_owner_tags_and_docs(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        assert dag.doc_md, dag.dag_id
+        assert dag.tags, dag.dag_id
+        assert not dag.catchup, dag.dag_id
+        for task in dag.tasks:
+            assert task.owner == "data-engineering", task.task_id
+            assert task.execution_timeout, task.task_id
+            assert task.retries == 2, task.task_id
+
+
+def test_the_night_has_one_task_per_node_and_a_pool_per_level(dags: dict[str, Any]) -> None:
+    nightly = dags["nightly"]
+    mapped = {task.task_id: task for task in nightly.tasks if task.task_id.startswith("ingest_trading.")}
+    sizes = {name: len(task.op_kwargs_expand_input.value["node_code"]) for name, task in mapped.items()}
+    assert sizes == {"ingest_trading.province": 1, "ingest_trading.city": 14, "ingest_trading.county": 100}
+    assert {task.pool for task in mapped.values()} == {"nodes_province", "nodes_city", "nodes_county"}
+    for name in ("build", "publish_gate", "publish"):
+        assert nightly.get_task(name).pool == "warehouse_build"
+
+
+def test_one_failed_node_does_not_stop_the_night(dags: dict[str, Any]) -> None:
+    assert dags["nightly"].get_task("close_night").trigger_rule == "all_done"
+
+
+def test_parsing_imports_nothing_heavy() -> None:
+    code = (
+        "import runpy, sys\n"
+        f"runpy.run_path({str(DAGS / 'nightly.py')!r})\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_a_run_at_one_in_the_morning_is_the_night_of_the_day_before() -> None:
+    at = dt.datetime(2024, 8, 16, 1, 0, tzinfo=steps.SHANGHAI)
+    assert steps.night_of(at, at, None) == dt.date(2024, 8, 15)
+    assert steps.night_of(None, at.astimezone(dt.UTC), None) == dt.date(2024, 8, 15)
+    assert steps.night_of(at, at, "2024-08-13") == dt.date(2024, 8, 13)
+
+
+def test_only_transient_errors_are_left_to_retries() -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    def broken() -> None:
+        raise ContractError("lot of 210100: column BID_SECTION_CODE is missing")
+
+    def away() -> None:
+        raise SourceUnavailable("210100 does not answer")
+
+    with pytest.raises(AirflowFailException, match="BID_SECTION_CODE is missing"):
+        steps._call(broken)
+    with pytest.raises(SourceUnavailable):
+        steps._call(away)
+
+
+def test_the_pools_of_the_demo_are_those_the_dags_name(dags: dict[str, Any]) -> None:
+    from demo.airflow import POOLS
+
+    named = {task.pool for dag in dags.values() for task in dag.tasks} - {"default_pool"}
+    assert named == set(POOLS)
+
+
+def test_the_dags_folder_holds_no_logic() -> None:
+    for path in Path(DAGS).glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 200, path.name
