@@ -138,7 +138,7 @@ def _validator() -> Validator:
     from jsonschema import Draft201909Validator
     from open_data_contract_standard.model import OpenDataContractStandard
 
-    return Draft201909Validator(json.loads(OpenDataContractStandard.json_schema()))
+    return Draft201909Validator(json.loads(OpenDataContractStandard.json_schema()))  # type: ignore[no-untyped-call]
 
 
 def _path(document: Any, location: Sequence[int | str] | Iterable[int | str]) -> str:
