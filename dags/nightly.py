@@ -108,7 +108,7 @@ def ingest_system(system: str) -> Any:
 
             @task(
                 task_id=level,
-                pool=f"nodes_{level}",
+                pool=f"source_{level}",
                 outlets=[Asset(f"yingshang://raw/{system}")],
                 map_index_template="{{ task.op_kwargs['node_code'] }}",
             )

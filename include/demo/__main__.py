@@ -39,7 +39,7 @@ def run(
             if published_night(dsn("owner")) == stack.province_night:
                 stack.advance()
             run_night(stack, airflow, dsn("owner"), stack.province_night, progress)
-    print_report(console, airflow, began)
+    print_report(console, airflow, time.monotonic() - began)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import secrets
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,6 @@ from demo.processes import Service, wait_until
 from yingshang.settings import settings
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-POOLS = {
-    "nodes_province": (1, "province systems read at once"),
-    "nodes_city": (3, "city systems read at once"),
-    "nodes_county": (4, "county systems read at once"),
-    "warehouse_build": (1, "one build and publication at a time"),
-}
 USER = "admin"
 
 
@@ -89,8 +84,8 @@ class Airflow:
             service.start([sys.executable, "-m", "airflow", name], env, self.layout.airflow)
         wait_until(self._is_healthy, self.services, "Airflow", 120)
         self._log_in()
-        for pool, (slots, description) in POOLS.items():
-            self._ensure_pool(pool, slots, description)
+        for name, pool in pools().items():
+            self._ensure_pool(name, pool)
         wait_until(self._has_nightly, self.services, "the DAG nightly", 90)
         self._call("PATCH", "/api/v2/dags/nightly", {"is_paused": False})
 
@@ -158,9 +153,8 @@ class Airflow:
         token = self._call("POST", "/auth/token", {"username": USER, "password": self.password})["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
 
-    def _ensure_pool(self, name: str, slots: int, description: str) -> None:
-        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
-        answer = self._client.post("/api/v2/pools", json=body)
+    def _ensure_pool(self, name: str, pool: dict[str, Any]) -> None:
+        answer = self._client.post("/api/v2/pools", json={"name": name, **pool})
         if answer.status_code not in (200, 201, 409):
             raise DemoError(f"Airflow refuses the pool {name}: {answer.text[:300]}")
 
@@ -171,9 +165,13 @@ class Airflow:
         return answer.json()
 
 
-def _run_to_end(arguments: list[str], env: dict[str, str], layout: Layout) -> None:
-    import subprocess
+def pools() -> dict[str, dict[str, Any]]:
+    """Airflow's pools as the registry has them (also for `airflow pools import`)."""
+    found: dict[str, dict[str, Any]] = json.loads((settings().registry_dir / "pools.json").read_text(encoding="utf-8"))
+    return found
 
+
+def _run_to_end(arguments: list[str], env: dict[str, str], layout: Layout) -> None:
     layout.logs.mkdir(parents=True, exist_ok=True)
     log = layout.logs / f"airflow-{'-'.join(arguments)}.log"
     with log.open("ab") as output:

@@ -1,6 +1,7 @@
 """Every DAG parses fast and cheaply, has an owner, tags and docs, and retries only what a retry can help."""
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_the_night_has_one_task_per_node_and_a_pool_per_level(dags: dict[str, An
     mapped = {task.task_id: task for task in nightly.tasks if task.task_id.startswith("ingest_trading.")}
     sizes = {name: len(task.op_kwargs_expand_input.value["node_code"]) for name, task in mapped.items()}
     assert sizes == {"ingest_trading.province": 1, "ingest_trading.city": 14, "ingest_trading.county": 100}
-    assert {task.pool for task in mapped.values()} == {"nodes_province", "nodes_city", "nodes_county"}
+    assert {task.pool for task in mapped.values()} == {"source_province", "source_city", "source_county"}
     for name in ("build", "publish_gate", "publish"):
         assert nightly.get_task(name).pool == "warehouse_build"
 
@@ -87,11 +88,11 @@ def test_only_transient_errors_are_left_to_retries() -> None:
         steps._call(away)
 
 
-def test_the_pools_of_the_demo_are_those_the_dags_name(dags: dict[str, Any]) -> None:
-    from demo.airflow import POOLS
+def test_the_pools_of_the_registry_are_those_the_dags_name(dags: dict[str, Any]) -> None:
+    pools = json.loads((PROJECT_ROOT / "include" / "registry" / "pools.json").read_text(encoding="utf-8"))
 
     named = {task.pool for dag in dags.values() for task in dag.tasks} - {"default_pool"}
-    assert named == set(POOLS)
+    assert named == set(pools)
 
 
 def test_the_dags_folder_holds_no_logic() -> None:
