@@ -69,6 +69,7 @@ create index on ops.batch_event (batch_id, seq desc);
 
 -- The one door for events. Call it as the last statement before COMMIT: the advisory transaction lock is held until
 -- the commit, so seqs become visible in the order of their numbers and a build up to max(seq) misses nothing.
+-- Only at READ COMMITTED does the max see what was committed while it waited for the lock.
 create function ops.record_events(batch_ids bigint[], event text, reason text, actor text default current_user)
 returns table (seq bigint, batch_id bigint)
 language plpgsql
@@ -77,6 +78,9 @@ as $$
 declare
     base bigint;
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'ops.record_events needs READ COMMITTED, not %', current_setting('transaction_isolation');
+    end if;
     perform pg_advisory_xact_lock(4207001);
     select coalesce(max(e.seq), 0) into base from ops.batch_event e;
     return query

@@ -1,0 +1,524 @@
+"""The ledger (``ops.*``) as seen by ingest and the landing gate: nights, batches, events, provisions, checks.
+
+Every function takes a connection and leaves the commit to its caller. A batch is *visible* while its last event is
+``admitted``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from yingshang.errors import TerminalError, UsageError
+from yingshang.warehouse.connections import PgConnection
+
+BatchKind = Literal["window", "drop", "replay", "reconcile", "reload"]
+EventKind = Literal["admitted", "withdrawn", "superseded"]
+Outcome = Literal["loaded", "nothing_to_send", "failed", "not_provided"]
+Severity = Literal["stop", "warn"]
+Stage = Literal["landing", "publish", "dbt"]
+
+
+class AlreadyLoaded(TerminalError):
+    """This run has already loaded this provision (a retry raced the attempt it replaces). Nothing is lost."""
+
+
+@dataclass(frozen=True)
+class NightRun:
+    """One run of the nightly job."""
+
+    run_id: str
+    night: date
+    opened_at: datetime
+    cut_off_at: datetime | None
+    closed_at: datetime | None
+    is_quorum_met: bool | None
+    verdict: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewBatch:
+    """A batch to be written. Rows: source = raw + quarantined + duplicate. Cursors are text yyyyMMddHHmmss.
+
+    ``cursor_low`` is exclusive and None for a read from the beginning; ``cursor_high`` is inclusive.
+    """
+
+    batch_id: int
+    run_id: str
+    night: date
+    system: str
+    dataset: str
+    node_code: str
+    kind: BatchKind
+    source_rows: int
+    raw_rows: int
+    quarantined_rows: int
+    duplicate_rows: int
+    contract_version: str
+    started_at: datetime
+    cursor_low: str | None = None
+    cursor_high: str | None = None
+    source_clock: str | None = None
+    drop_period: str | None = None
+    drop_revision: int | None = None
+    drop_sha256: str | None = None
+    drift: Mapping[str, Any] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    landing_uri: str | None = None
+    landing_bytes: int | None = None
+    landing_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(NewBatch):
+    """A batch as the ledger has it. ``event`` and ``seq``: its last event, None before the gate has judged it."""
+
+    loaded_at: datetime
+    event: EventKind | None
+    seq: int | None
+
+    @property
+    def is_visible(self) -> bool:
+        return self.event == "admitted"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What was said of a batch."""
+
+    seq: int
+    batch_id: int
+    event: EventKind
+    reason: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class AdmittedWindow:
+    """How far a provision has been admitted without a gap.
+
+    ``cursor_high``: the next window starts here, less the overlap. ``batch_id``, ``night``: the batch that reached it.
+    ``has_gap``: later windows are admitted too, beyond one that is not.
+    """
+
+    cursor_high: str
+    batch_id: int
+    night: date
+    has_gap: bool
+
+
+@dataclass(frozen=True)
+class ProvisionRun:
+    """What came of one provision in one run."""
+
+    run_id: str
+    system: str
+    dataset: str
+    node_code: str
+    outcome: Outcome
+    attempts: int
+    error_type: str | None
+    error: str | None
+    started_at: datetime | None
+    finished_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """One result of one check. ``batch_id`` is set where it speaks of one batch."""
+
+    stage: Stage
+    suite: str
+    expectation: str
+    severity: Severity
+    is_success: bool
+    run_id: str | None = None
+    night: date | None = None
+    batch_id: int | None = None
+    build_id: int | None = None
+    observed: Mapping[str, Any] = field(default_factory=dict)
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class ProvisionState:
+    """The newest visible data of a provision that has ever delivered."""
+
+    system: str
+    dataset: str
+    node_code: str
+    last_night: date
+    last_cursor: str | None
+    last_loaded_at: datetime
+    batches: int
+    rows: int
+
+
+# --- nights -----------------------------------------------------------------------------------------------------------
+
+
+def open_night(connection: PgConnection, run_id: str, night: date, *, cut_off_at: datetime | None = None) -> NightRun:
+    """Write the run, once; a repeated call returns what is there.
+
+    Raises:
+        UsageError: ``run_id`` is a run of another night.
+    """
+    connection.execute(
+        "insert into ops.night_run (run_id, night, cut_off_at) values (%s, %s, %s) on conflict (run_id) do nothing",
+        (run_id, night, cut_off_at),
+    )
+    run = night_run(connection, run_id)
+    if run is None:
+        raise AssertionError(f"run {run_id} vanished")
+    if run.night != night:
+        raise UsageError(f"run {run_id} is one of the night {run.night}, not of {night}")
+    return run
+
+
+def close_night(
+    connection: PgConnection, run_id: str, *, closed_at: datetime, is_quorum_met: bool, verdict: Mapping[str, Any]
+) -> None:
+    """Say how the night ended. A repeated close replaces the verdict and keeps the first time."""
+    connection.execute(
+        "update ops.night_run set closed_at = coalesce(closed_at, %s), is_quorum_met = %s, verdict = %s"
+        " where run_id = %s",
+        (closed_at, is_quorum_met, Jsonb(dict(verdict)), run_id),
+    )
+
+
+def night_run(connection: PgConnection, run_id: str) -> NightRun | None:
+    """The run of this id."""
+    with connection.cursor(row_factory=class_row(NightRun)) as cursor:
+        return cursor.execute(_NIGHTS + " where run_id = %s", (run_id,)).fetchone()
+
+
+def recent_nights(connection: PgConnection, limit: int = 10) -> list[NightRun]:
+    """The newest runs, newest first."""
+    with connection.cursor(row_factory=class_row(NightRun)) as cursor:
+        return cursor.execute(_NIGHTS + " order by opened_at desc limit %s", (limit,)).fetchall()
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def next_batch_id(connection: PgConnection) -> int:
+    """A new batch id. Ids of attempts that came to nothing are never used again."""
+    return int(_one(connection, "select nextval('ops.batch_id_seq')")[0])
+
+
+def insert_batch(connection: PgConnection, batch: NewBatch) -> None:
+    """Write the batch, in the transaction that loads its rows.
+
+    Raises:
+        AlreadyLoaded: this run has this batch already; roll back.
+    """
+    names = [one.name for one in fields(NewBatch)]
+    values = [getattr(batch, name) for name in names]
+    statement = f"insert into ops.batch ({', '.join(names)}) values ({', '.join(['%s'] * len(names))})"  # noqa: S608
+    try:
+        connection.execute(
+            statement,  # names of our own fields
+            [Jsonb(dict(value)) if isinstance(value, Mapping) else value for value in values],
+        )
+    except psycopg.errors.UniqueViolation as error:
+        raise AlreadyLoaded(
+            f"{batch.system}.{batch.dataset} of node {batch.node_code} is already loaded by run {batch.run_id}"
+        ) from error
+
+
+def batch(connection: PgConnection, batch_id: int) -> Batch:
+    """The batch of this id. Raises UsageError."""
+    found = _batches(connection, "b.batch_id = %s", (batch_id,))
+    if not found:
+        raise UsageError(f"no batch {batch_id} in the ledger: see `yingshang status`")
+    return found[0]
+
+
+def batches_of_run(
+    connection: PgConnection, run_id: str, *, system: str | None = None, node_code: str | None = None
+) -> list[Batch]:
+    """Batches that this run loaded (of one system, of one node), by id."""
+    return _batches(
+        connection,
+        "b.run_id = %s and (%s::text is null or b.system = %s) and (%s::text is null or b.node_code = %s)",
+        (run_id, system, system, node_code, node_code),
+    )
+
+
+def unjudged_batches(connection: PgConnection, *, system: str | None = None) -> list[Batch]:
+    """Batches of any run without an event: the landing gate has not spoken (yet, or its run was given up), by id."""
+    return _batches(connection, "last.event is null and (%s::text is null or b.system = %s)", (system, system))
+
+
+def visible_batches(connection: PgConnection, *, at_seq: int | None = None) -> list[Batch]:
+    """Batches whose last event (up to ``at_seq``) is admitted, by id."""
+    if at_seq is None:
+        return _batches(connection, "last.event = 'admitted'", ())
+    return _batches(connection, "last.event = 'admitted'", (), at_seq=at_seq)
+
+
+def windows_of_night(connection: PgConnection, system: str, dataset: str, node_code: str, night: date) -> list[Batch]:
+    """Windows that were read for a night, in whichever run and whatever became of them, oldest first.
+
+    Their bounds are what a repeated run of the night reads again.
+    """
+    return _batches(
+        connection,
+        "b.kind = 'window' and b.system = %s and b.dataset = %s and b.node_code = %s and b.night = %s",
+        (system, dataset, node_code, night),
+    )
+
+
+def last_admitted_window(connection: PgConnection, system: str, dataset: str, node_code: str) -> AdmittedWindow | None:
+    """How far the provision's admitted windows reach without a gap; None: read from the beginning.
+
+    Windows that were never admitted, or withdrawn or superseded since, do not count. One of them in the middle holds
+    the line: the next window starts before it, so that what it had brought is read again and nothing is lost.
+    """
+    rows = connection.execute(
+        """select b.cursor_low, b.cursor_high, b.batch_id, b.night
+        from ops.batch b
+        cross join lateral (
+            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
+        ) last
+        where b.system = %s and b.dataset = %s and b.node_code = %s
+            and b.kind in ('window', 'reload') and b.cursor_high is not null and last.event = 'admitted'
+        order by b.cursor_low nulls first, b.cursor_high, b.batch_id""",
+        (system, dataset, node_code),
+    ).fetchall()
+    reached: tuple[str, int, date] | None = None
+    has_gap = False
+    for low, high, batch_id, night in rows:
+        if low is not None and (reached is None or low > reached[0]):
+            has_gap = True
+            break
+        if reached is None or high > reached[0]:
+            reached = (high, batch_id, night)
+    return AdmittedWindow(*reached, has_gap) if reached else None
+
+
+def loaded_drops(
+    connection: PgConnection, system: str, dataset: str, node_code: str, *, run_id: str
+) -> set[tuple[str, str]]:
+    """Drops of the provision that need no reading, as (period, sha256).
+
+    These are those the gate has judged, and those of ``run_id`` itself. A drop that an abandoned run loaded and no
+    gate ever judged is read again.
+    """
+    rows = connection.execute(
+        """select distinct b.drop_period, b.drop_sha256
+        from ops.batch b
+        where b.system = %s and b.dataset = %s and b.node_code = %s and b.kind = 'drop'
+            and (b.run_id = %s or exists (select from ops.batch_event e where e.batch_id = b.batch_id))""",
+        (system, dataset, node_code, run_id),
+    )
+    return {(period, sha256) for period, sha256 in rows}
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+def record_events(
+    connection: PgConnection, batch_ids: Sequence[int], event: EventKind, *, reason: str, actor: str
+) -> list[Event]:
+    """Say ``event`` of the batches. Commit at once after it: until then every other writer of events waits.
+
+    seq numbers events in commit order (invariant I3).
+    """
+    if not batch_ids:
+        return []
+    rows = connection.execute(
+        "select seq from ops.record_events(%s::bigint[], %s, %s, %s)", (list(batch_ids), event, reason, actor)
+    ).fetchall()
+    return events_of(connection, seqs=[seq for (seq,) in rows])
+
+
+def admit(connection: PgConnection, batch_ids: Collection[int], *, reason: str, actor: str) -> list[Event]:
+    """Admit batches; of the drops of one period only the newest revision stays visible. Commit at once after it.
+
+    An older drop of a period is superseded (whether it was visible or is among ``batch_ids``).
+
+    Raises:
+        UsageError: a batch does not exist.
+    """
+    connection.execute("select pg_advisory_xact_lock(4207001)")
+    wanted = _batches(connection, "b.batch_id = any(%s)", (list(batch_ids),))
+    unknown = set(batch_ids) - {one.batch_id for one in wanted}
+    if unknown:
+        raise UsageError(f"no batch {', '.join(map(str, sorted(unknown)))} in the ledger: see `yingshang status`")
+    drops = [one for one in wanted if one.kind == "drop"]
+    rivals = _visible_drops(connection, drops)
+    newest: dict[tuple[str, str, str, str | None], Batch] = {}
+    for one in [*rivals, *drops]:
+        identity = (one.system, one.dataset, one.node_code, one.drop_period)
+        if identity not in newest or _revision(one) > _revision(newest[identity]):
+            newest[identity] = one
+    kept = {one.batch_id for one in newest.values()}
+    superseded = sorted({one.batch_id for one in [*rivals, *drops]} - kept)
+    admitted = [one.batch_id for one in wanted if one.kind != "drop" or one.batch_id in kept]
+    events = record_events(connection, superseded, "superseded", reason="a newer drop of the same period", actor=actor)
+    return events + record_events(connection, admitted, "admitted", reason=reason, actor=actor)
+
+
+def events_of(
+    connection: PgConnection, *, batch_ids: Sequence[int] | None = None, seqs: Sequence[int] | None = None
+) -> list[Event]:
+    """Events of batches, or of these seqs, by seq."""
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        return cursor.execute(
+            "select seq, batch_id, event, reason, actor, at from ops.batch_event"
+            " where batch_id = any(%s) or seq = any(%s) order by seq",
+            (list(batch_ids or ()), list(seqs or ())),
+        ).fetchall()
+
+
+def max_seq(connection: PgConnection) -> int:
+    """The newest committed seq; 0 without events."""
+    return int(_one(connection, "select coalesce(max(seq), 0) from ops.batch_event")[0])
+
+
+# --- provisions, checks -----------------------------------------------------------------------------------------------
+
+
+def record_provision(
+    connection: PgConnection,
+    run_id: str,
+    system: str,
+    dataset: str,
+    node_code: str,
+    outcome: Outcome,
+    *,
+    error: BaseException | None = None,
+    started_at: datetime | None = None,
+) -> None:
+    """Say what came of a provision in this run.
+
+    Each call is an attempt; ``loaded`` is never overwritten by a failure.
+    """
+    connection.execute(
+        """insert into ops.provision_run as p
+            (run_id, system, dataset, node_code, outcome, error_type, error, started_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s)
+        on conflict (run_id, system, dataset, node_code) do update set
+            outcome = case when p.outcome = 'loaded' then p.outcome else excluded.outcome end,
+            error_type = case when p.outcome = 'loaded' then null else excluded.error_type end,
+            error = case when p.outcome = 'loaded' then null else excluded.error end,
+            attempts = p.attempts + 1,
+            started_at = coalesce(excluded.started_at, p.started_at),
+            finished_at = clock_timestamp()""",
+        (
+            run_id,
+            system,
+            dataset,
+            node_code,
+            outcome,
+            type(error).__name__ if error else None,
+            str(error)[:2000] if error else None,
+            started_at,
+        ),
+    )
+
+
+def provision_runs(connection: PgConnection, run_id: str, *, system: str | None = None) -> list[ProvisionRun]:
+    """The provision matrix of a run."""
+    with connection.cursor(row_factory=class_row(ProvisionRun)) as cursor:
+        return cursor.execute(
+            "select run_id, system, dataset, node_code, outcome, attempts, error_type, error, started_at, finished_at"
+            " from ops.provision_run where run_id = %s and (%s::text is null or system = %s)"
+            " order by system, node_code, dataset",
+            (run_id, system, system),
+        ).fetchall()
+
+
+def provision_states(connection: PgConnection, *, system: str | None = None) -> list[ProvisionState]:
+    """The newest visible data of each provision that has any."""
+    with connection.cursor(row_factory=class_row(ProvisionState)) as cursor:
+        return cursor.execute(
+            """select b.system, b.dataset, b.node_code, max(b.night) as last_night,
+                max(coalesce(b.cursor_high, b.source_clock)) as last_cursor, max(b.loaded_at) as last_loaded_at,
+                count(*) as batches, sum(b.raw_rows)::bigint as rows
+            from ops.batch b
+            cross join lateral (
+                select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
+            ) last
+            where last.event = 'admitted' and (%s::text is null or b.system = %s)
+            group by b.system, b.dataset, b.node_code
+            order by b.system, b.node_code, b.dataset""",
+            (system, system),
+        ).fetchall()
+
+
+def insert_check_results(connection: PgConnection, results: Sequence[CheckResult]) -> None:
+    """Write results of checks."""
+    names = [one.name for one in fields(CheckResult)]
+    statement = f"insert into ops.check_result ({', '.join(names)}) values ({', '.join(['%s'] * len(names))})"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            statement,  # names of our own fields
+            [
+                [
+                    Jsonb(dict(value)) if isinstance(value, Mapping) else value
+                    for value in (getattr(one, n) for n in names)
+                ]
+                for one in results
+            ],
+        )
+
+
+# --- private ----------------------------------------------------------------------------------------------------------
+
+_NIGHTS = "select run_id, night, opened_at, cut_off_at, closed_at, is_quorum_met, verdict from ops.night_run"
+_BATCH = ", ".join(f"b.{one.name}" for one in fields(NewBatch)) + ", b.loaded_at, last.event, last.seq"
+
+
+def _batches(
+    connection: PgConnection, condition: str, parameters: Sequence[Any], *, at_seq: int | None = None
+) -> list[Batch]:
+    statement = f"""select {_BATCH}
+        from ops.batch b
+        left join lateral (
+            select e.event, e.seq from ops.batch_event e
+            where e.batch_id = b.batch_id and (%s::bigint is null or e.seq <= %s) order by e.seq desc limit 1
+        ) last on true
+        where {condition}
+        order by b.batch_id"""  # noqa: S608
+    with connection.cursor(row_factory=class_row(Batch)) as cursor:
+        return cursor.execute(
+            statement,  # conditions of our own
+            (at_seq, at_seq, *parameters),
+        ).fetchall()
+
+
+def _visible_drops(connection: PgConnection, drops: Sequence[Batch]) -> list[Batch]:
+    """Visible drops of the same provisions and periods as ``drops``."""
+    if not drops:
+        return []
+    return _batches(
+        connection,
+        "b.kind = 'drop' and last.event = 'admitted' and (b.system, b.dataset, b.node_code, b.drop_period) in"
+        " (select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[]))",
+        (
+            [one.system for one in drops],
+            [one.dataset for one in drops],
+            [one.node_code for one in drops],
+            [one.drop_period for one in drops],
+        ),
+    )
+
+
+def _revision(one: Batch) -> tuple[int, int]:
+    return (one.drop_revision or 0, one.batch_id)
+
+
+def _one(connection: PgConnection, statement: str) -> tuple[Any, ...]:
+    row = connection.execute(statement).fetchone()  # statements of our own
+    if row is None:
+        raise AssertionError(f"no row from {statement}")
+    return row
