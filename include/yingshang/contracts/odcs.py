@@ -11,6 +11,7 @@ import json
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,9 +137,9 @@ def _schema_problems(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 @cache
 def _validator() -> Validator:
     from jsonschema import Draft201909Validator
-    from open_data_contract_standard.model import OpenDataContractStandard
 
-    return Draft201909Validator(json.loads(OpenDataContractStandard.json_schema()))  # type: ignore[no-untyped-call]
+    schema = resources.files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
+    return Draft201909Validator(json.loads(schema))
 
 
 def _path(document: Any, location: Sequence[int | str] | Iterable[int | str]) -> str:
