@@ -1,0 +1,258 @@
+"""dbt as the builder of slots: in-process, with a manifest per slot to know which models have changed.
+
+Each slot has its own target and target folder under ``<state>/dbt/<slot>``, and there the manifest of its last build
+that succeeded, named by the build's id. The ledger knows which build that was; a manifest that is lost, or another
+build's, means a full build and nothing worse.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from yingshang import secrets
+from yingshang.errors import BuildError, CredentialError
+from yingshang.publish.model import Build, BuildOutcome, Check, NodeResult, Plan, SlotName
+from yingshang.settings import settings
+
+log = logging.getLogger(__name__)
+
+CONNECTION = "warehouse_transform"
+MARTS_FOLDER = "marts"
+SERVABLE = ("table", "incremental")
+MODIFIED = "state:modified+"
+FAILED = ("error", "fail", "runtime error")
+MESSAGE_LENGTH = 2000
+SHOWN_FAILURES = 5
+
+
+class DbtBuilder:
+    """Builds a slot with ``dbt build``: what has not changed incrementally, what has changed in full.
+
+    Args:
+        project: folder of the dbt project and its profiles; default the installation's.
+        state: folder for targets and manifests; default ``<state>/dbt``.
+    """
+
+    def __init__(self, project: Path | None = None, state: Path | None = None) -> None:
+        self._project = project or settings().dbt_dir
+        self._state = state or settings().state / "dbt"
+        self._manifest: Any = None
+
+    def plan(self, slot: SlotName, last_success: int | None) -> Plan:
+        """Parse the project: which marts there are, and which code this is.
+
+        Raises:
+            BuildError: the project does not parse, or a mart can't be served.
+        """
+        self._manifest = None
+        self._manifest = self._invoke(slot, ["parse"]).result
+        marts = _marts(self._manifest)
+        needs_full = None
+        if last_success is not None and not self._kept(slot, last_success).is_file():
+            needs_full = f"the manifest of build {last_success} is not here"
+        return Plan(marts, _code_version(self._manifest), needs_full)
+
+    def run(self, plan: Plan, build: Build) -> BuildOutcome:
+        """Build. Failures of nodes are in the outcome's error; nothing is raised for them."""
+        slot = build.slot
+        if build.kind == "full":
+            return self._build(slot, [["--full-refresh"]], rebuilt=("everything",))
+        with self._last_manifest(slot) as state:
+            changed = self._changed(slot, state)
+            if not changed:
+                return self._build(slot, [["--exclude-resource-type", "seed"]])
+            log.info("%s: %d changed models and descendants are rebuilt in full", slot, len(changed))
+            return self._build(
+                slot,
+                [
+                    ["--exclude", MODIFIED, "--state", str(state), "--exclude-resource-type", "seed"],
+                    ["--select", MODIFIED, "--state", str(state), "--full-refresh"],
+                ],
+                rebuilt=changed,
+            )
+
+    def keep(self, plan: Plan, build: Build) -> None:
+        """Keep the manifest under the build's id, and no other one of the slot."""
+        folder = self._folder(build.slot) / "last"
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{os.getpid()}.partial"
+        shutil.copyfile(self._folder(build.slot) / "target" / "manifest.json", partial)
+        kept = self._kept(build.slot, build.build_id)
+        partial.replace(kept)
+        for old in folder.iterdir():
+            if old != kept:
+                old.unlink()
+
+    def _changed(self, slot: SlotName, state: Path) -> tuple[str, ...]:
+        """Models and seeds that have changed since the last success, with all that depends on them."""
+        listed = self._invoke(
+            slot,
+            [
+                *("list", "--select", MODIFIED, "--state", str(state)),
+                *("--output", "name", "--resource-type", "model", "--resource-type", "seed"),
+            ],
+        )
+        return tuple(sorted(listed.result or ()))
+
+    def _build(self, slot: SlotName, calls: Sequence[Sequence[str]], rebuilt: tuple[str, ...] = ()) -> BuildOutcome:
+        """One or two ``dbt build`` calls; the second only if the first succeeded."""
+        results: list[NodeResult] = []
+        for arguments in calls:
+            # Unit tests are about the code, not about a night: CI runs them.
+            answer = self._call(slot, ["build", *arguments, "--exclude-resource-type", "unit_test"])
+            results += _results(answer)
+            if answer.exception is not None:
+                return BuildOutcome(tuple(results), _one_line(answer.exception), rebuilt)
+            if not answer.success:
+                return BuildOutcome(tuple(results), _failures(results), rebuilt)
+        return BuildOutcome(tuple(results), None, rebuilt)
+
+    def _invoke(self, slot: SlotName, arguments: Sequence[str]) -> Any:
+        """Call dbt. Raises BuildError if it does not succeed."""
+        answer = self._call(slot, arguments)
+        if answer.exception is not None or not answer.success:
+            raise BuildError(f"dbt {arguments[0]} of {self._project} failed: {_one_line(answer.exception)}")
+        return answer
+
+    def _call(self, slot: SlotName, arguments: Sequence[str]) -> Any:
+        from dbt.cli.main import dbtRunner  # 3 s to import
+
+        folder = self._folder(slot)
+        common = [
+            *("--project-dir", str(self._project), "--profiles-dir", str(self._project), "--target", slot),
+            *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
+        ]
+        quiet = ["--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
+        with _environment(_profile_variables()):
+            return dbtRunner(manifest=self._manifest).invoke([*quiet, *arguments, *common])
+
+    def _folder(self, slot: SlotName) -> Path:
+        return self._state / slot
+
+    def _kept(self, slot: SlotName, build_id: int) -> Path:
+        return self._folder(slot) / "last" / f"{build_id}.json"
+
+    @contextmanager
+    def _last_manifest(self, slot: SlotName) -> Iterator[Path]:
+        """A folder with the kept manifest under the name that ``--state`` wants."""
+        folder = self._folder(slot) / "compare"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = next((self._folder(slot) / "last").glob("*.json"))
+        shutil.copyfile(kept, folder / "manifest.json")
+        yield folder
+
+
+def _marts(manifest: Any) -> tuple[str, ...]:
+    """Names of the tables of all models under models/marts."""
+    found, wrong = [], []
+    for node in manifest.nodes.values():
+        if node.resource_type == "model" and node.fqn[1:2] == [MARTS_FOLDER] and node.config.enabled:
+            found.append(node.alias)
+            if node.config.materialized not in SERVABLE:
+                wrong.append(f"{node.name} ({node.config.materialized})")
+    if wrong:
+        raise BuildError(f"only tables can be served; these marts are none: {', '.join(sorted(wrong))}")
+    if not found:
+        raise BuildError("the dbt project has no models under models/marts: there is nothing to publish")
+    return tuple(sorted(found))
+
+
+def _code_version(manifest: Any) -> str:
+    """Package version and a digest of everything in the project that shapes the data."""
+    parts: list[object] = []
+    for name, node in manifest.nodes.items():
+        if node.resource_type in ("model", "seed", "snapshot"):
+            types = {key: column.data_type for key, column in node.columns.items()}
+            parts.append([name, node.checksum.checksum, node.unrendered_config, types])
+    project = manifest.metadata.project_name
+    parts += [[name, one.macro_sql] for name, one in manifest.macros.items() if one.package_name == project]
+    text = json.dumps(sorted(parts, key=str), sort_keys=True, default=str)
+    return f"{metadata.version('yingshang')}+{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _results(answer: Any) -> list[NodeResult]:
+    return [_node_result(one) for one in getattr(answer.result, "results", ())]
+
+
+def _node_result(one: Any) -> NodeResult:
+    node, status = one.node, str(one.status)
+    rows = one.adapter_response.get("rows_affected")
+    return NodeResult(
+        node_id=getattr(node, "unique_id", "hook"),
+        resource_type=str(getattr(node, "resource_type", "operation")),
+        status=status,
+        seconds=float(one.execution_time),
+        rows_affected=int(rows) if isinstance(rows, int) and rows >= 0 else None,
+        message=_shortened(one.message),
+        check=_check(node, status) if str(getattr(node, "resource_type", "")) == "test" else None,
+    )
+
+
+def _check(node: Any, status: str) -> Check:
+    """A data test as a check: error severity stops the build, warn severity does not."""
+    attached = getattr(node, "attached_node", None) or node.unique_id
+    return Check(
+        suite=str(attached).split(".")[-1] if getattr(node, "attached_node", None) else node.name,
+        expectation=node.name,
+        severity="warn" if str(node.config.severity).lower() == "warn" else "stop",
+        is_success=status == "pass",
+    )
+
+
+def _failures(results: Iterable[NodeResult]) -> str:
+    failed = [one for one in results if one.status in FAILED]
+    shown = [f"{one.node_id.split('.', 1)[-1]}: {one.message or one.status}" for one in failed[:SHOWN_FAILURES]]
+    if len(failed) > SHOWN_FAILURES:
+        shown.append(f"and {len(failed) - SHOWN_FAILURES} more, see ops.dbt_result")
+    skipped = sum(one.status == "skipped" for one in results)
+    if skipped:
+        shown.append(f"{skipped} nodes skipped because of it")
+    return "; ".join(shown) or "dbt did not say what failed: see its log"
+
+
+def _one_line(error: BaseException | None) -> str:
+    return " ".join(str(error).split())[:MESSAGE_LENGTH] if error else "dbt did not say why: see its log"
+
+
+def _shortened(message: object) -> str | None:
+    return " ".join(str(message).split())[:MESSAGE_LENGTH] if message else None
+
+
+def _profile_variables() -> dict[str, str]:
+    """What dbt_project/profiles.yml reads. Sessions end soon after their client, and never wait for locks forever."""
+    known = secrets.connection(CONNECTION)
+    if not known.host or not known.path.lstrip("/"):
+        raise CredentialError(
+            f"connection {CONNECTION!r} must name host and database: postgresql://user:pw@host:port/db"
+        )
+    limit = int(settings().publish_wait_seconds * 1000)
+    return {
+        "YINGSHANG_DBT_HOST": known.host,
+        "YINGSHANG_DBT_PORT": str(known.port or 5432),
+        "YINGSHANG_DBT_USER": known.login,
+        "YINGSHANG_DBT_PASSWORD": known.password,
+        "YINGSHANG_DBT_DBNAME": known.path.lstrip("/"),
+        "PGOPTIONS": f"-c client_connection_check_interval=1s -c lock_timeout={limit} -c timezone=Asia/Shanghai",
+    }
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """These environment variables for a while; dbt has no other way in for them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
