@@ -1,1 +1,6 @@
-""""""
+"""The two gates: what may be admitted into the warehouse, and what may be published from it."""
+
+from yingshang.quality.landing import GateReport, Refusal, run_landing_gate
+from yingshang.quality.override import Override, override
+
+__all__ = ["GateReport", "Override", "Refusal", "override", "run_landing_gate"]

@@ -1,0 +1,37 @@
+"""A batch of trading.lot: the lots (标段) of one node, the grain of fct_transaction.
+
+What follows from the contract is derived; here stands what people have to say. Figures: docs/reference/quality.md.
+"""
+
+import great_expectations.expectations as gxe
+
+from yingshang.contracts import Contract
+from yingshang.quality.arrivals import arrivals
+from yingshang.quality.marks import warn
+
+
+def expectations(contract: Contract) -> list[gxe.Expectation]:
+    between = gxe.ExpectColumnValuesToBeBetween
+    return [
+        *arrivals(),
+        between(
+            column="null_share_unified_deal_code",
+            max_value=0.05,
+            **warn("a record without its unified deal code has no transaction type of its own"),
+        ),
+        between(
+            column="null_share_region_code",
+            max_value=0.05,
+            **warn("a lot without division is counted for none"),
+        ),
+        between(
+            column="null_share_contract_reckon_price",
+            max_value=0.5,
+            **warn("most lots have an estimated price"),
+        ),
+        between(
+            column="null_share_create_time",
+            max_value=0.05,
+            **warn("a lot without its time of creation belongs to no month"),
+        ),
+    ]

@@ -1,0 +1,90 @@
+"""A person's word on one batch, against the landing gate or after it."""
+
+import getpass
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+
+from yingshang.errors import UsageError
+from yingshang.warehouse import ledger, session
+
+GATE_LOCK = 4207010
+"""Advisory transaction lock: one gate or override decides at a time."""
+
+Decision = Literal["accept", "reject"]
+
+
+@dataclass(frozen=True)
+class Override:
+    """What became of the batch.
+
+    ``superseded``: the admitted drops of the same period that an accepted one replaces. ``hint``: what else a person
+    may want to do.
+    """
+
+    batch_id: int
+    dataset: str
+    node_code: str
+    event: ledger.EventKind
+    superseded: tuple[int, ...]
+    hint: str | None
+
+
+def lock_gate(connection: psycopg.Connection[Any]) -> None:
+    """Wait for other gates and overrides; held until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(%s)", (GATE_LOCK,))
+
+
+def override(batch_id: int, decision: Decision, *, reason: str, actor: str | None = None) -> Override:
+    """Accept a batch in spite of the landing gate, or withdraw one. The next build takes it in.
+
+    Args:
+        decision: ``accept`` writes ``admitted``, and ``superseded`` for an admitted drop of the same period, whatever
+            the revisions: the person's word counts. ``reject`` writes ``withdrawn``.
+        reason: why; kept with the event.
+        actor: who; the operating system's user when None.
+
+    Raises:
+        UsageError: no such batch, no reason, or the batch is already what the decision would make it.
+    """
+    if not reason.strip():
+        raise UsageError("an override needs a reason: it is kept with the event")
+    who = actor or getpass.getuser()
+    event: ledger.EventKind = "admitted" if decision == "accept" else "withdrawn"
+    with session("ingest") as connection:
+        lock_gate(connection)
+        batch = ledger.batch(connection, batch_id)
+        dataset = f"{batch.system}.{batch.dataset}"
+        if batch.event == event:
+            raise UsageError(f"batch {batch_id} ({dataset} of {batch.node_code}) is already {event}")
+        rivals = _drops_of_period(connection, batch)
+        superseded: list[int] = []
+        hint = None
+        if decision == "accept":
+            superseded = [rival for rival, said in rivals if said == "admitted"]
+        elif batch.event == "admitted" and (hidden := [rival for rival, said in rivals if said == "superseded"]):
+            hint = f"batch {hidden[-1]} of the same period is superseded: `yingshang gate accept {hidden[-1]}` shows it"
+        ledger.record_events(
+            connection, superseded, "superseded", reason=f"batch {batch_id} was accepted: {reason}", actor=who
+        )
+        ledger.record_events(connection, [batch_id], event, reason=reason, actor=who)
+    return Override(batch_id, dataset, batch.node_code, event, tuple(superseded), hint)
+
+
+def _drops_of_period(connection: psycopg.Connection[Any], batch: ledger.Batch) -> list[tuple[int, str | None]]:
+    """Other drops of the node, dataset and period: (batch id, last event), by id."""
+    if batch.kind != "drop":
+        return []
+    return connection.execute(
+        """
+        select b.batch_id, (
+            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
+        )
+        from ops.batch b
+        where b.kind = 'drop' and b.system = %s and b.dataset = %s and b.node_code = %s and b.drop_period = %s
+            and b.batch_id <> %s
+        order by b.batch_id
+        """,
+        (batch.system, batch.dataset, batch.node_code, batch.drop_period, batch.batch_id),
+    ).fetchall()
