@@ -22,6 +22,13 @@ SQL_TYPES: dict[Kind, str] = {
 
 DECIMAL_PRECISION, DECIMAL_SCALE = 20, 6
 
+LOAD_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("_batch_id", "bigint", "Batch that delivered the row (ops.batch)."),
+    ("_row", "bigint", "Number of the row in its batch and landed file, from 1."),
+    ("_digest", "bytea", "128-bit digest of the delivered values, personal columns left out."),
+)
+"""What the load adds to a contract's columns in raw: name, type, description. Never null."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -57,8 +64,15 @@ class Column:
 
     @property
     def sql_type(self) -> str:
-        """Type of the column in raw. A personal column holds a token, whatever its kind."""
+        """Type of the column in raw."""
         return SQL_TYPES[self.kind]
+
+    @property
+    def comment(self) -> str:
+        """What the column holds in raw: Chinese name, description, unit, whether it is a token."""
+        unit = f" Unit: {self.unit}." if self.unit else ""
+        token = " Holds a keyed token, not the value." if self.pii else ""
+        return f"{self.business_name}. {self.description}{unit}{token}"
 
 
 @dataclass(frozen=True)

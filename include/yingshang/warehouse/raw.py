@@ -9,15 +9,10 @@ from collections.abc import Mapping
 
 from psycopg import sql
 
-from yingshang.contracts import Contract
+from yingshang.contracts.model import LOAD_COLUMNS, Contract
 from yingshang.errors import ContractError
 from yingshang.warehouse.connections import PgConnection, Role, login
 
-LOAD_COLUMNS: Mapping[str, tuple[str, str]] = {
-    "_batch_id": ("bigint not null", "Batch that delivered the row: ops.batch."),
-    "_row": ("bigint not null", "Number of the row in its batch and landed file, from 1."),
-    "_digest": ("bytea not null", "128-bit digest of the delivered values, personal columns left out."),
-}
 RIGHTS: Mapping[Role, str] = {"ingest": "select, insert", "transform": "select", "publish": "select"}
 INDEX_SUFFIX_KEY, INDEX_SUFFIX_BATCH = "key_idx", "batch_idx"
 
@@ -45,19 +40,8 @@ def create_statement(contract: Contract) -> sql.Composed:
         sql.SQL("{} {}").format(sql.Identifier(column.raw_name), sql.SQL(column.sql_type))
         for column in contract.columns
     ]
-    lines += [
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(definition))
-        for name, (definition, _) in LOAD_COLUMNS.items()
-    ]
+    lines += [sql.SQL("{} {} not null").format(sql.Identifier(name), sql.SQL(kind)) for name, kind, _ in LOAD_COLUMNS]
     return sql.SQL("create table {} ({})").format(_table(contract), sql.SQL(", ").join(lines))
-
-
-def comment_of(contract: Contract, column: str) -> str:
-    """Comment of a contract column: Chinese name, description, unit."""
-    known = contract.column(column)
-    unit = f" Unit: {known.unit}." if known.unit else ""
-    token = " Holds a keyed token, not the value." if known.pii else ""
-    return f"{known.business_name}. {known.description}{unit}{token}"
 
 
 def _sync_table(
@@ -72,7 +56,7 @@ def _sync_table(
                 sql.SQL("grant {} on {} to {}").format(sql.SQL(rights), _table(contract), sql.Identifier(login(role)))
             )
         changes.append(f"raw.{contract.raw_table}: made")
-        for name, (_, comment) in LOAD_COLUMNS.items():
+        for name, _, comment in LOAD_COLUMNS:
             _comment(connection, contract, name, comment)
         about = f"{contract.business_name}. {contract.description} {contract.grain}. Contract {contract.name}."
         connection.execute(sql.SQL("comment on table {} is {}").format(_table(contract), sql.Literal(about)))
@@ -92,9 +76,8 @@ def _sync_table(
                 f"{contract.name}: the contract makes {column.name} a {column.kind} ({column.sql_type}), but"
                 f" raw.{contract.raw_table} has {known[0]}: raw keeps its types, add a new column instead"
             )
-        comment = comment_of(contract, column.name)
-        if known[1] != comment:
-            _comment(connection, contract, column.raw_name, comment)
+        if known[1] != column.comment:
+            _comment(connection, contract, column.raw_name, column.comment)
     return changes
 
 
