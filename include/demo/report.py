@@ -17,10 +17,10 @@ with counted as (
     union all select 'bid', count(*) from marts.fct_bid
     union all select 'contract', count(*) from marts.fct_contract
     union all
-    select source_dataset, count(distinct source_key)
+    select dataset, count(distinct record_key)
     from marts.fct_transaction_event
-    where source_dataset in ('notice', 'result', 'performance')
-    group by source_dataset
+    where dataset in ('notice', 'result', 'performance')
+    group by dataset
 )
 select dataset, keys from counted
 """
@@ -32,7 +32,7 @@ SPAN = """
 select
     count(distinct type_code) filter (where type_code <> 'unknown'),
     count(distinct industry_code) filter (where type_code <> 'unknown'),
-    sum(contract_amount_yuan) filter (where not is_held),
+    sum(contract_yuan),
     count(*) filter (where is_held)
 from marts.fct_transaction
 """

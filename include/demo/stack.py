@@ -16,7 +16,7 @@ from demo.layout import DemoError, Layout, check_port, check_room
 from demo.processes import Service, wait_until
 from localpg import Cluster
 from yingshang import secrets
-from yingshang.warehouse import init_warehouse
+from yingshang.warehouse.roles import init_warehouse
 
 WAREHOUSE_DSN = "YINGSHANG_WAREHOUSE_DSN"
 

@@ -45,56 +45,56 @@ def open_night(night: dt.date, run_id: str) -> dict[str, Any]:
     """Open a night in the ledger."""
     from yingshang.ingest import open_night as step
 
-    return _plain(_call(step, night, run_id))
+    return _report(_call(step, night, run_id))
 
 
 def ingest_node(system: str, node_code: str, run_id: str) -> dict[str, Any]:
     """Read, check, land and load everything that one node provides of one system."""
     from yingshang.ingest import ingest_node as step
 
-    return _plain(_call(step, system, node_code, run_id))
+    return _report(_call(step, system, node_code, run_id))
 
 
 def close_night(run_id: str) -> dict[str, Any]:
     """Complete the provision matrix and check the quorum."""
     from yingshang.ingest import close_night as step
 
-    return _plain(_call(step, run_id))
+    return _report(_call(step, run_id))
 
 
 def landing_gate(run_id: str) -> dict[str, Any]:
     """Check tonight's batches; admit the good ones."""
     from yingshang.quality import run_landing_gate as step
 
-    return _plain(_call(step, run_id))
+    return _report(_call(step, run_id))
 
 
 def build(night: dt.date, run_id: str) -> dict[str, Any]:
     """Build the marts in the idle slot and attach it."""
     from yingshang.publish import build as step
 
-    return _plain(_call(step, night, run_id))
+    return _report(_call(step, night, run_id))
 
 
-def publish_gate(build_id: int) -> dict[str, Any]:
+def publish_gate(build_id: int | None) -> dict[str, Any]:
     """Audit the finished marts of the idle slot."""
     from yingshang.publish import audit as step
 
-    return _plain(_call(step, build_id))
+    return _report(_call(step, build_id))
 
 
-def publish(build_id: int, run_id: str) -> dict[str, Any]:
+def publish(build_id: int | None, run_id: str) -> dict[str, Any]:
     """Flip the live slot."""
     from yingshang.publish import publish as step
 
-    return _plain(_call(step, build_id, run_id))
+    return _report(_call(step, build_id, run_id))
 
 
 def announce(run_id: str) -> dict[str, Any]:
     """Say what the night brought."""
     from yingshang.publish import announce as step
 
-    return _plain(_call(step, run_id))
+    return _report(_call(step, run_id))
 
 
 def _call(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -110,7 +110,12 @@ def _call(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
 
-def _plain(value: Any) -> Any:
+def _report(value: object) -> dict[str, Any]:
+    plain = _plain(value)
+    return plain if isinstance(plain, dict) else {"value": plain}
+
+
+def _plain(value: object) -> Any:
     """A value that travels between tasks: dataclasses as dicts, dates as ISO text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}

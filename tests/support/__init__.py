@@ -1,0 +1,1 @@
+"""What several suites share: comparisons with the simulator's books."""
