@@ -83,26 +83,26 @@ class Airflow:
         for name, service in zip(COMPONENTS, self.services, strict=True):
             service.start([sys.executable, "-m", "airflow", name], env, self.layout.airflow)
         wait_until(self._is_healthy, self.services, "Airflow", 120)
-        self._log_in()
+        self.log_in()
         for name, pool in pools().items():
             self._ensure_pool(name, pool)
         wait_until(self._has_nightly, self.services, "the DAG nightly", 90)
-        self._call("PATCH", "/api/v2/dags/nightly", {"is_paused": False})
+        self.call("PATCH", "/api/v2/dags/nightly", {"is_paused": False})
 
     def trigger(self, night: str) -> str:
         """Start a run of `nightly` for ``night`` (yyyy-mm-dd); returns its run id."""
         body = {"logical_date": None, "conf": {"night": night}, "note": f"demo: night of {night}"}
-        return str(self._call("POST", "/api/v2/dags/nightly/dagRuns", body)["dag_run_id"])
+        return str(self.call("POST", "/api/v2/dags/nightly/dagRuns", body)["dag_run_id"])
 
     def state(self, run_id: str) -> str:
         """State of a run: queued, running, success or failed."""
-        return str(self._call("GET", f"/api/v2/dags/nightly/dagRuns/{run_id}")["state"])
+        return str(self.call("GET", f"/api/v2/dags/nightly/dagRuns/{run_id}")["state"])
 
     def task_counts(self, run_id: str) -> dict[str, dict[str, int]]:
         """Task instances of a run by task id and state."""
         counts: dict[str, dict[str, int]] = {}
         path = f"/api/v2/dags/nightly/dagRuns/{run_id}/taskInstances?limit=1000"
-        for instance in self._call("GET", path)["task_instances"]:
+        for instance in self.call("GET", path)["task_instances"]:
             states = counts.setdefault(instance["task_id"], {})
             state = instance["state"] or "none"
             states[state] = states.get(state, 0) + 1
@@ -144,13 +144,14 @@ class Airflow:
 
     def _has_nightly(self) -> bool:
         answer = self._client.get("/api/v2/dags/nightly")
-        errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
+        errors = self.call("GET", "/api/v2/importErrors")["import_errors"]
         if errors:
             raise DemoError(f"{errors[0]['filename']} can't be imported: {errors[0]['stack_trace'].splitlines()[-1]}")
         return answer.status_code == 200
 
-    def _log_in(self) -> None:
-        token = self._call("POST", "/auth/token", {"username": USER, "password": self.password})["access_token"]
+    def log_in(self) -> None:
+        """Take a token for the calls that follow."""
+        token = self.call("POST", "/auth/token", {"username": USER, "password": self.password})["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
 
     def _ensure_pool(self, name: str, pool: dict[str, Any]) -> None:
@@ -158,7 +159,8 @@ class Airflow:
         if answer.status_code not in (200, 201, 409):
             raise DemoError(f"Airflow refuses the pool {name}: {answer.text[:300]}")
 
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One call of the REST API; returns the answer's JSON. Raises DemoError for anything but success."""
         answer = self._client.request(method, path, json=body)
         if answer.status_code >= 400:
             raise DemoError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")

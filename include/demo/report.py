@@ -1,29 +1,18 @@
 """The demo's last table: what was read, loaded and published, and where to look further."""
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from rich.console import Console
 from rich.table import Table
 
 from demo.airflow import USER, Airflow
+from demo.books import Key, Total, differences, totals_in_books, totals_in_marts
 from demo.layout import DemoError
 from yingshang.warehouse import dsn
 
-IN_MARTS = """
-with counted as (
-    select 'project' as dataset, count(*) as keys from marts.dim_project
-    union all select 'lot', count(*) from marts.fct_transaction
-    union all select 'bid', count(*) from marts.fct_bid
-    union all select 'contract', count(*) from marts.fct_contract
-    union all
-    select dataset, count(distinct record_key)
-    from marts.fct_transaction_event
-    where dataset in ('notice', 'result', 'performance')
-    group by dataset
-)
-select dataset, keys from counted
-"""
 LOADED = """
 select dataset, sum(source_rows), sum(raw_rows), sum(quarantined_rows), sum(duplicate_rows), count(*)
 from ops.batch group by dataset order by dataset
@@ -54,19 +43,26 @@ class Answers:
     """What the ledger and the marts say."""
 
     loaded: list[tuple[str, int, int, int, int, int]]
-    in_marts: dict[str, int]
+    in_marts: Counter[str]
+    in_books: Counter[str]
+    differences: list[str]
     span: tuple[int, int, float, int]
     nights: list[tuple[str, int, int, int, int, str]]
 
 
-def print_report(console: Console, airflow: Airflow, seconds: float) -> None:
-    """Print the tables; marts are read as the BI tool's role reads them."""
-    answers = _ask()
+def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: float) -> None:
+    """Print the tables; marts are read as the BI tool's role reads them.
+
+    Raises:
+        DemoError: the marts differ from the province's own books.
+    """
+    answers = _ask(truth_csv)
     rows = Table(title="Rows per dataset of trading", title_justify="left")
-    for name in ("dataset", "batches", "read", "loaded", "quarantined", "identical", "in marts (live keys)"):
+    for name in ("dataset", "batches", "read", "loaded", "quarantined", "identical", "in marts", "in the books"):
         rows.add_column(name, justify="left" if name == "dataset" else "right")
     for dataset, read, loaded, quarantined, identical, batches in answers.loaded:
-        numbers = (batches, read, loaded, quarantined, identical, answers.in_marts.get(dataset, 0))
+        keys = (answers.in_marts[dataset], answers.in_books[dataset])
+        numbers = (batches, read, loaded, quarantined, identical, *keys)
         rows.add_row(dataset, *(f"{number:,}" for number in numbers))
     console.print(rows)
     nights = Table(title="Nights", title_justify="left")
@@ -94,14 +90,23 @@ def _data_docs() -> str:
     return (settings().data_docs / "index.html").as_uri()
 
 
-def _ask() -> Answers:
+def _keys(totals: dict[Key, Total]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for (dataset, _, _), total in totals.items():
+        counted[dataset] += total.live_keys
+    return counted
+
+
+def _ask(truth_csv: Path) -> Answers:
     with psycopg.connect(dsn("owner")) as owner, psycopg.connect(dsn("bi_reader")) as reader:
         span = reader.execute(SPAN).fetchone()
         if span is None:
             raise DemoError("marts.fct_transaction gives no answer")
         return Answers(
             loaded=owner.execute(LOADED).fetchall(),
-            in_marts=dict(reader.execute(IN_MARTS).fetchall()),
+            in_marts=_keys(totals_in_marts(reader)),
+            in_books=_keys(totals_in_books(truth_csv)),
+            differences=differences(reader, truth_csv),
             span=span,
             nights=owner.execute(NIGHTS).fetchall(),
         )

@@ -73,6 +73,11 @@ class Stack:
         """The last night (yyyy-mm-dd) that the province has lived through."""
         return self._simulator("night").strip().splitlines()[-1]
 
+    @property
+    def truth(self) -> Path:
+        """The province's own books at the end of its last night."""
+        return self.layout.province / "truth" / f"{self.province_night}.csv"
+
     def check(self) -> None:
         """Raise if one of the services has ended."""
         self.province.check()

@@ -1,0 +1,136 @@
+"""A demo of its own for the module: state in a temporary folder, free ports, the tiny province, its registry."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tests.conftest import use_state
+
+from demo.airflow import Airflow
+from demo.layout import Layout
+from localpg import free_port
+from simulator.fleet import fleet
+from yingshang.settings import PROJECT_ROOT
+from yingshang.warehouse import dsn
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo that a test drives as a person would: through its command, Airflow's API and the marts."""
+
+    layout: Layout
+
+    def command(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+        """`python -m demo ...`, as the make targets call it."""
+        return subprocess.run(
+            [sys.executable, "-m", "demo", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ, "COLUMNS": "160"},
+        )
+
+    def run(self, nights: int) -> subprocess.CompletedProcess[str]:
+        return self.command("run", "--profile", "tiny", "--scale", "0.02", "--nights", str(nights))
+
+    def simulator(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "simulator", arguments[0], "--state", str(self.layout.province)]
+        subprocess.run([*command, *arguments[1:]], check=True, capture_output=True, timeout=120)
+
+    def reader(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(dsn("bi_reader"))
+
+    def owner(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(dsn("owner"), autocommit=True)
+
+    def truth(self, night: str) -> Path:
+        return self.layout.province / "truth" / f"{night}.csv"
+
+    @property
+    def airflow(self) -> Airflow:
+        airflow = Airflow(self.layout, "postgresql://unused")
+        airflow.log_in()
+        return airflow
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    state = tmp_path_factory.mktemp("demo")
+    layout = Layout(state, free_port(), free_port())
+    registry = tmp_path_factory.mktemp("registry")
+    _tiny_registry(registry)
+    with pytest.MonkeyPatch.context() as patch:
+        use_state(patch, state)
+        patch.setenv("YINGSHANG_AIRFLOW_PORT", str(layout.airflow_port))
+        patch.setenv("YINGSHANG_WAREHOUSE_PORT", str(layout.warehouse_port))
+        patch.setenv("YINGSHANG_REGISTRY", str(registry))
+        running = Demo(layout)
+        try:
+            yield running
+        finally:
+            running.command("clean")
+
+
+def _tiny_registry(folder: Path) -> None:
+    """The registry of the project, cut down to the nodes that the tiny province has."""
+    source = PROJECT_ROOT / "include" / "registry"
+    nodes = {node.code for node in fleet("tiny").nodes}
+    for path in source.iterdir():
+        shutil.copy(path, folder / path.name)
+    for name in ("nodes.csv", "provisions.csv"):
+        with (source / name).open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if row["node_code"] in nodes]
+            fields = list(reader.fieldnames or [])
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fields, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def wait_for_run(airflow: Airflow, run_id: str, seconds: float = 300) -> str:
+    """The final state of a run; fails the test when it does not end in time."""
+    import time
+
+    end = time.monotonic() + seconds
+    while (state := airflow.state(run_id)) not in ("success", "failed"):
+        assert time.monotonic() < end, f"{run_id} is still {state}"
+        time.sleep(1)
+    return state
+
+
+def backfill(airflow: Airflow, night: str) -> str:
+    """Airflow's own backfill of one night (run at 01:00 of the day after); returns the run id."""
+    import datetime as dt
+    import time
+
+    day = dt.date.fromisoformat(night) + dt.timedelta(days=1)
+    body = {
+        "dag_id": "nightly",
+        "from_date": f"{day}T00:00:00+08:00",
+        "to_date": f"{day}T23:59:59+08:00",
+        "reprocess_behavior": "none",
+        "max_active_runs": 1,
+        "run_backwards": False,
+        "dag_run_conf": {},
+    }
+    airflow.call("POST", "/api/v2/backfills", body)
+    for _ in range(60):
+        runs = airflow.call("GET", "/api/v2/dags/nightly/dagRuns?run_type=backfill&limit=100")["dag_runs"]
+        found = [run["dag_run_id"] for run in runs if run["logical_date"].startswith(str(day - dt.timedelta(days=1)))]
+        if found:
+            return str(found[0])
+        time.sleep(1)
+    raise AssertionError(f"no backfill run for {night}")
+
+
+__all__ = ["Demo", "backfill", "wait_for_run"]

@@ -1,0 +1,150 @@
+"""The whole path as a data engineer meets it: the demo's command, Airflow, the marts."""
+
+import psutil
+import pytest
+from psycopg import sql
+from tests.e2e.conftest import Demo, backfill, wait_for_run
+from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+MARTS = ("dim_project", "fct_transaction", "fct_transaction_event", "fct_bid", "fct_contract", "rpt_trading_monthly")
+SABOTAGE = """
+create function public.lose_a_bid() returns trigger language plpgsql security definer as $$
+begin
+    if new.state = 'attached' then
+        execute format('delete from %I.fct_bid where ctid = (select min(ctid) from %I.fct_bid)', new.slot, new.slot);
+    end if;
+    return new;
+end $$;
+create trigger lose_a_bid before update on ops.slot for each row execute function public.lose_a_bid();
+"""
+
+
+def test_the_first_three_nights_end_with_the_truth_in_the_marts(demo: Demo) -> None:
+    done = demo.run(3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "transaction types 38 · industries 10" in done.stdout
+    for night in ("2024-08-13", "2024-08-14", "2024-08-15"):
+        assert night in done.stdout
+    with demo.reader() as reader, demo.owner() as owner:
+        assert_marts_equal_books(reader, demo.truth("2024-08-15"))
+        assert_nothing_lost(owner)
+
+
+def test_a_second_demo_goes_on_where_the_first_ended(demo: Demo) -> None:
+    done = demo.run(1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with demo.reader() as reader:
+        assert reader.execute("select night::text from marts.publication").fetchone() == ("2024-08-16",)
+        assert_marts_equal_books(reader, demo.truth("2024-08-16"))
+
+
+def test_airflows_backfill_of_a_past_night_changes_no_published_row(demo: Demo) -> None:
+    before = _fingerprints(demo)
+    airflow = demo.airflow
+    run_id = backfill(airflow, "2024-08-14")
+    assert wait_for_run(airflow, run_id) == "success"
+    with demo.owner() as owner:
+        nights = owner.execute("select night::text from ops.night_run where run_id = %s", (run_id,)).fetchall()
+        loaded = owner.execute("select count(*) from ops.batch where run_id = %s", (run_id,)).fetchone()
+        assert nights == [("2024-08-14",)]
+        assert loaded and loaded[0] > 0
+        published = owner.execute("select 1 from ops.publication where run_id = %s", (run_id,)).fetchone()
+        assert published is None, "a night older than the published one loads and gates only"
+    assert _fingerprints(demo) == before
+
+
+def test_one_node_that_is_down_does_not_stop_the_night_and_is_named(demo: Demo) -> None:
+    demo.simulator("down", "210202")
+    demo.simulator("advance")
+    airflow = demo.airflow
+    assert wait_for_run(airflow, airflow.trigger("2024-08-17")) == "success"
+    with demo.reader() as reader:
+        night, missing = reader.execute("select night::text, missing_nodes from marts.publication").fetchone() or (
+            "",
+            {},
+        )
+    assert night == "2024-08-17"
+    assert missing == {"trading": ["210202"]}
+    demo.simulator("up", "210202")
+    demo.simulator("advance")
+    assert wait_for_run(airflow, airflow.trigger("2024-08-18")) == "success"
+    with demo.reader() as reader, demo.owner() as owner:
+        assert_marts_equal_books(reader, demo.truth("2024-08-18"))
+        assert_nothing_lost(owner)
+
+
+def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> None:
+    before = _fingerprints(demo)
+    with demo.owner() as owner:
+        owner.execute(SABOTAGE)
+    demo.simulator("advance")
+    airflow = demo.airflow
+    try:
+        run_id = airflow.trigger("2024-08-19")
+        assert wait_for_run(airflow, run_id) == "failed"
+    finally:
+        with demo.owner() as owner:
+            owner.execute("drop trigger lose_a_bid on ops.slot; drop function public.lose_a_bid()")
+    counts = airflow.task_counts(run_id)
+    assert counts["publish_gate"] == {"failed": 1}
+    assert counts["publish"] == {"upstream_failed": 1}
+    assert _fingerprints(demo) == before
+    with demo.owner() as owner:
+        reasons = owner.execute(
+            "select message from ops.check_result where run_id = %s and severity = 'stop' and not is_success"
+            " or build_id = (select max(build_id) from ops.build) and severity = 'stop' and not is_success",
+            (run_id,),
+        ).fetchall()
+    assert any("fct_bid" in reason[0] for reason in reasons), reasons
+    assert wait_for_run(airflow, airflow.trigger("2024-08-19")) == "success"
+    with demo.reader() as reader:
+        assert_marts_equal_books(reader, demo.truth("2024-08-19"))
+
+
+def test_another_scale_over_the_same_data_is_refused_in_one_line(demo: Demo) -> None:
+    done = demo.command("run", "--profile", "tiny", "--scale", "0.5")
+    assert done.returncode == 1
+    assert "make clean" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_stop_ends_everything_it_started_and_a_busy_port_is_one_line(demo: Demo) -> None:
+    import socket
+
+    ours = [process for process in psutil.process_iter() if _belongs_to(process, demo)]
+    assert len(ours) >= 6
+    assert demo.command("stop").returncode == 0
+    _, alive = psutil.wait_procs(ours, timeout=20)
+    assert alive == []
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", demo.layout.warehouse_port))
+        squatter.listen()
+        done = demo.run(1)
+    assert done.returncode == 1
+    assert f"port {demo.layout.warehouse_port}" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def _belongs_to(process: psutil.Process, demo: Demo) -> bool:
+    try:
+        return process.pid != psutil.Process().pid and str(demo.layout.state) in process.environ().get(
+            "YINGSHANG_STATE", ""
+        )
+    except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+
+
+def _fingerprints(demo: Demo) -> dict[str, tuple[int, str]]:
+    """Number of rows and a hash of all of them, per mart, as published (build and slot apart)."""
+    found = {}
+    with demo.reader() as reader:
+        for mart in MARTS:
+            query = sql.SQL(
+                "select count(*), sum(hashtextextended((to_jsonb(m) - '_slot' - '_build_id')::text, 0))::text from {} m"
+            ).format(sql.Identifier("marts", mart))
+            row = reader.execute(query).fetchone()
+            assert row is not None
+            found[mart] = (row[0], row[1])
+    return found
