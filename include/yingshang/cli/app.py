@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "contracts": "Check the contracts and the registry; generate what derives from them.",
     "keys": "Make the keys for personal identifiers and quarantine.",
     "warehouse": "Prepare the warehouse and bring its tables up to date.",
+    "night": "Run one whole night by hand, without Airflow.",
     "ingest": "Read one night of sources into raw, by hand.",
     "gate": "Judge batches: run the landing gate, accept or reject a batch.",
     "build": "Build the marts in the idle slot.",

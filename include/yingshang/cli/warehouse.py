@@ -13,7 +13,11 @@ def _group() -> None:
 
 
 @app.command()
-def init() -> None:
+def init(
+    reset_logins: bool = typer.Option(
+        False, "--reset-logins", help="Take over logins of a warehouse in another database of the server."
+    ),
+) -> None:
     """Make roles, logins, schemas, ledger and raw tables in the database of YINGSHANG_WAREHOUSE_DSN.
 
     Can be repeated: what is there stays. The logins' connections are saved in the connections file.
@@ -21,7 +25,7 @@ def init() -> None:
     from yingshang.settings import settings
     from yingshang.warehouse.roles import admin_dsn, init_warehouse
 
-    report = init_warehouse(admin_dsn())
+    report = init_warehouse(admin_dsn(), reset_logins=reset_logins)
     typer.echo(f"PostgreSQL {report.server}, database {report.database}")
     if report.new_logins:
         typer.echo(f"logins made: {', '.join(report.new_logins)} (connections in {settings().connections})")

@@ -6,160 +6,72 @@ Every function takes a connection and leaves the commit to its caller. A batch i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from yingshang.errors import TerminalError, UsageError
+from yingshang.errors import UsageError
 from yingshang.warehouse.connections import PgConnection
+from yingshang.warehouse.records import (
+    AdmittedWindow,
+    AlreadyLoaded,
+    Batch,
+    BatchKind,
+    CheckResult,
+    Event,
+    EventKind,
+    NewBatch,
+    NightRun,
+    Outcome,
+    ProvisionRun,
+    ProvisionState,
+    Severity,
+    Stage,
+)
 
-BatchKind = Literal["window", "drop", "replay", "reconcile", "reload"]
-EventKind = Literal["admitted", "withdrawn", "superseded"]
-Outcome = Literal["loaded", "nothing_to_send", "failed", "not_provided"]
-Severity = Literal["stop", "warn"]
-Stage = Literal["landing", "publish", "dbt"]
-
-
-class AlreadyLoaded(TerminalError):
-    """This run has already loaded this provision (a retry raced the attempt it replaces). Nothing is lost."""
-
-
-@dataclass(frozen=True)
-class NightRun:
-    """One run of the nightly job."""
-
-    run_id: str
-    night: date
-    opened_at: datetime
-    cut_off_at: datetime | None
-    closed_at: datetime | None
-    is_quorum_met: bool | None
-    verdict: dict[str, Any] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewBatch:
-    """A batch to be written. Rows: source = raw + quarantined + duplicate. Cursors are text yyyyMMddHHmmss.
-
-    ``cursor_low`` is exclusive and None for a read from the beginning; ``cursor_high`` is inclusive.
-    """
-
-    batch_id: int
-    run_id: str
-    night: date
-    system: str
-    dataset: str
-    node_code: str
-    kind: BatchKind
-    source_rows: int
-    raw_rows: int
-    quarantined_rows: int
-    duplicate_rows: int
-    contract_version: str
-    started_at: datetime
-    cursor_low: str | None = None
-    cursor_high: str | None = None
-    source_clock: str | None = None
-    drop_period: str | None = None
-    drop_revision: int | None = None
-    drop_sha256: str | None = None
-    drift: Mapping[str, Any] = field(default_factory=dict)
-    profile: Mapping[str, Any] = field(default_factory=dict)
-    landing_uri: str | None = None
-    landing_bytes: int | None = None
-    landing_sha256: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch(NewBatch):
-    """A batch as the ledger has it. ``event`` and ``seq``: its last event, None before the gate has judged it."""
-
-    loaded_at: datetime
-    event: EventKind | None
-    seq: int | None
-
-    @property
-    def is_visible(self) -> bool:
-        return self.event == "admitted"
-
-
-@dataclass(frozen=True)
-class Event:
-    """What was said of a batch."""
-
-    seq: int
-    batch_id: int
-    event: EventKind
-    reason: str
-    actor: str
-    at: datetime
-
-
-@dataclass(frozen=True)
-class AdmittedWindow:
-    """How far a provision has been admitted without a gap.
-
-    ``cursor_high``: the next window starts here, less the overlap. ``batch_id``, ``night``: the batch that reached it.
-    ``has_gap``: later windows are admitted too, beyond one that is not.
-    """
-
-    cursor_high: str
-    batch_id: int
-    night: date
-    has_gap: bool
-
-
-@dataclass(frozen=True)
-class ProvisionRun:
-    """What came of one provision in one run."""
-
-    run_id: str
-    system: str
-    dataset: str
-    node_code: str
-    outcome: Outcome
-    attempts: int
-    error_type: str | None
-    error: str | None
-    started_at: datetime | None
-    finished_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """One result of one check. ``batch_id`` is set where it speaks of one batch."""
-
-    stage: Stage
-    suite: str
-    expectation: str
-    severity: Severity
-    is_success: bool
-    run_id: str | None = None
-    night: date | None = None
-    batch_id: int | None = None
-    build_id: int | None = None
-    observed: Mapping[str, Any] = field(default_factory=dict)
-    message: str | None = None
-
-
-@dataclass(frozen=True)
-class ProvisionState:
-    """The newest visible data of a provision that has ever delivered."""
-
-    system: str
-    dataset: str
-    node_code: str
-    last_night: date
-    last_cursor: str | None
-    last_loaded_at: datetime
-    batches: int
-    rows: int
-
+__all__ = [
+    "AdmittedWindow",
+    "AlreadyLoaded",
+    "Batch",
+    "BatchKind",
+    "CheckResult",
+    "Event",
+    "EventKind",
+    "NewBatch",
+    "NightRun",
+    "Outcome",
+    "ProvisionRun",
+    "ProvisionState",
+    "Severity",
+    "Stage",
+    "admit",
+    "batch",
+    "batches_of_run",
+    "close_night",
+    "events_of",
+    "insert_batch",
+    "insert_check_results",
+    "last_admitted_window",
+    "loaded_drops",
+    "max_seq",
+    "next_batch_id",
+    "night_run",
+    "open_night",
+    "provision_runs",
+    "provision_states",
+    "reach_of",
+    "recent_nights",
+    "record_events",
+    "record_provision",
+    "unjudged_batches",
+    "visible_batches",
+    "windows_of_night",
+]
 
 # --- nights -----------------------------------------------------------------------------------------------------------
 
@@ -293,15 +205,21 @@ def last_admitted_window(connection: PgConnection, system: str, dataset: str, no
         order by b.cursor_low nulls first, b.cursor_high, b.batch_id""",
         (system, dataset, node_code),
     ).fetchall()
+    return reach_of(rows)
+
+
+def reach_of(windows: Iterable[tuple[str | None, str, int, date]]) -> AdmittedWindow | None:
+    """How far windows (low, high, batch id, night) reach from the beginning without a gap.
+
+    ``windows``: in order of low, None first.
+    """
     reached: tuple[str, int, date] | None = None
-    has_gap = False
-    for low, high, batch_id, night in rows:
+    for low, high, batch_id, night in windows:
         if low is not None and (reached is None or low > reached[0]):
-            has_gap = True
-            break
+            return AdmittedWindow(*reached, has_gap=True) if reached else None
         if reached is None or high > reached[0]:
             reached = (high, batch_id, night)
-    return AdmittedWindow(*reached, has_gap) if reached else None
+    return AdmittedWindow(*reached, has_gap=False) if reached else None
 
 
 def loaded_drops(

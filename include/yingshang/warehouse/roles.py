@@ -7,30 +7,26 @@ their rights on objects stand in ``ddl/002_roles.sql``.
 from __future__ import annotations
 
 import os
-import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from yingshang import secrets
 from yingshang.contracts import Contract, load_contracts
-from yingshang.errors import CredentialError, TerminalError, UsageError, YingshangError
+from yingshang.errors import CredentialError, TerminalError, UsageError
 from yingshang.settings import settings
 from yingshang.warehouse.connections import (
     ROLES,
     PgConnection,
     Role,
-    conn_id,
     connect,
     login,
     one_line,
-    open_uri,
     with_session_options,
 )
+from yingshang.warehouse.logins import make_logins, uri_of
 from yingshang.warehouse.migrate import migrate
 from yingshang.warehouse.raw import sync_raw
 
@@ -68,10 +64,13 @@ def admin_dsn() -> str:
     return found
 
 
-def init_warehouse(dsn: str, *, contracts: Mapping[str, Contract] | None = None) -> InitReport:
+def init_warehouse(
+    dsn: str, *, contracts: Mapping[str, Contract] | None = None, reset_logins: bool = False
+) -> InitReport:
     """Make roles, logins, schemas, ledger and raw tables as far as they are missing; save the logins' connections.
 
-    Can be repeated and resumed anywhere. A login whose saved connection works keeps its password.
+    Can be repeated and resumed anywhere. A login whose connection works keeps its password. Logins are cluster-wide:
+    those of a warehouse in another database of the server are taken over only with ``reset_logins``.
 
     Raises:
         WarehouseUnavailable: the DSN does not answer.
@@ -80,7 +79,7 @@ def init_warehouse(dsn: str, *, contracts: Mapping[str, Contract] | None = None)
     """
     contracts = load_contracts() if contracts is None else contracts
     target = _target(dsn)
-    uri = with_session_options(_uri(target, target.get("user", ""), target.get("password", "")), "yingshang init")
+    uri = with_session_options(uri_of(target, target.get("user", ""), target.get("password", "")), "yingshang init")
     with open_uri(uri, named=DSN_VARIABLE, autocommit=True) as admin:
         check_server(admin.info.server_version)
         admin.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
@@ -96,7 +95,7 @@ def init_warehouse(dsn: str, *, contracts: Mapping[str, Contract] | None = None)
             ) from error
         database = admin.info.dbname
         server = admin.info.parameter_status("server_version") or str(admin.info.server_version)
-        new_logins = _make_logins(admin, {**target, "dbname": database})
+        new_logins, replaced = make_logins(admin, {**target, "dbname": database}, reset=reset_logins)
     with connect("owner", autocommit=True) as owner:
         migrations = migrate(owner)
         raw_changes = sync_raw(owner, contracts)
@@ -106,7 +105,10 @@ def init_warehouse(dsn: str, *, contracts: Mapping[str, Contract] | None = None)
         new_logins=tuple(new_logins),
         migrations=tuple(migration.name for migration in migrations),
         raw_changes=tuple(raw_changes),
-        warnings=tuple(warnings),
+        warnings=(
+            *warnings,
+            *(f"{name} got a new password: connections kept elsewhere no longer work" for name in replaced),
+        ),
     )
 
 
@@ -176,52 +178,8 @@ def _grant_database(admin: PgConnection) -> None:
     admin.execute(sql.SQL("grant create on database {} to {}").format(database, sql.Identifier(login("owner"))))
 
 
-def _make_logins(admin: PgConnection, target: Mapping[str, str]) -> list[str]:
-    """Give a password to each login whose saved connection does not lead here, and save it. Returns these logins."""
-    made: list[str] = []
-    for role in ROLES:
-        if _works(role, target):
-            continue
-        password = random.token_urlsafe(24)
-        coded = admin.pgconn.encrypt_password(password.encode(), login(role).encode(), b"scram-sha-256").decode()
-        admin.execute(
-            sql.SQL("alter role {} login password {}").format(sql.Identifier(login(role)), sql.Literal(coded))
-        )
-        secrets.save_connections({conn_id(role): _uri(target, login(role), password)})
-        if not _works(role, target):
-            raise CredentialError(
-                f"the new login {login(role)} is not accepted at {target.get('host')}:{target.get('port', 5432)}:"
-                f" is AIRFLOW_CONN_{conn_id(role).upper()} set to another one, or does pg_hba.conf refuse it?"
-            )
-        made.append(login(role))
-    return made
-
-
-def _works(role: Role, target: Mapping[str, str]) -> bool:
-    try:
-        known = secrets.connection(conn_id(role))
-        if known.path.lstrip("/") != quote(target["dbname"]) or str(known.port or 5432) != target.get("port", "5432"):
-            return False
-        connect(role).close()
-    except YingshangError:
-        return False
-    return True
-
-
 def _target(dsn: str) -> dict[str, str]:
     try:
         return {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
     except psycopg.ProgrammingError as error:
         raise UsageError(f"{DSN_VARIABLE} is not a PostgreSQL DSN: {one_line(error).split(':')[0]}") from error
-
-
-def _uri(target: Mapping[str, str], user: str, password: str) -> str:
-    host = target.get("host", "")
-    query = {key: value for key, value in target.items() if key not in ("host", "port", "user", "password", "dbname")}
-    if host.startswith("/"):
-        query["host"], host = host, ""
-    shown_host = f"[{host}]" if ":" in host else host
-    port = f":{target['port']}" if "port" in target else ""
-    credentials = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    uri = f"postgresql://{credentials}@{shown_host}{port}/{quote(target.get('dbname', ''))}"
-    return f"{uri}?{urlencode(query)}" if query else uri
