@@ -24,6 +24,7 @@ from yingshang.warehouse.connections import (
     connect,
     login,
     one_line,
+    open_uri,
     with_session_options,
 )
 from yingshang.warehouse.logins import make_logins, uri_of
