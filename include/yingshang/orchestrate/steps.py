@@ -49,10 +49,19 @@ def open_night(night: dt.date, run_id: str) -> dict[str, Any]:
 
 
 def ingest_node(system: str, node_code: str, run_id: str) -> dict[str, Any]:
-    """Read, check, land and load everything that one node provides of one system."""
-    from yingshang.ingest import ingest_node as step
+    """Read, check, land and load everything that one node provides of one system, until the night's cut-off."""
+    return _report(_call(_ingest_until_cut_off, system, node_code, run_id))
 
-    return _report(_call(step, system, node_code, run_id))
+
+def _ingest_until_cut_off(system: str, node_code: str, run_id: str) -> object:
+    from yingshang.ingest import ingest_node as step
+    from yingshang.orchestrate.cut_off import reading_until
+    from yingshang.warehouse import ledger, session
+
+    with session("ingest") as connection:
+        run = ledger.night_run(connection, run_id)
+    with reading_until(run.cut_off_at if run else None, f"{system} of {node_code}"):
+        return step(system, node_code, run_id)
 
 
 def close_night(run_id: str) -> dict[str, Any]:

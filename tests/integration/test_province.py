@@ -1,0 +1,95 @@
+"""Whole nights of the whole fleet, without Airflow: 115 nodes, all connector kinds, another seed than the demo's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import Warehouse
+from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+
+from simulator import Province
+from yingshang import publish
+from yingshang.cli import night as night_command
+from yingshang.settings import settings
+
+SEED = 20260815
+MARTS = ("dim_project", "fct_transaction", "fct_transaction_event", "fct_bid", "fct_contract", "rpt_trading_monthly")
+
+
+@pytest.fixture
+def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
+    running = Province(tmp_path / "province", seed=SEED, scale=0.01)
+    try:
+        running.start()
+        warehouse.add_connections(running.connections())
+        yield running
+    finally:
+        running.stop()
+
+
+def run_night(night: str) -> None:
+    night_command.command(night=night, parallel=2, full=False)
+
+
+@pytest.mark.timeout(900)
+def test_three_nights_of_115_nodes_equal_the_books_and_a_past_night_again_changes_nothing(
+    warehouse: Warehouse, province: Province
+) -> None:
+    truth = province.state / "truth"
+    run_night("2024-08-13")
+    with warehouse.connect("bi_reader") as reader, warehouse.connect("owner") as owner:
+        assert_marts_equal_books(reader, truth / "2024-08-13.csv")
+        assert_nothing_lost(owner)
+    for night in ("2024-08-14", "2024-08-15"):
+        province.advance()
+        run_night(night)
+    with warehouse.connect("bi_reader") as reader, warehouse.connect("owner") as owner:
+        assert_marts_equal_books(reader, truth / "2024-08-15.csv")
+        assert_nothing_lost(owner)
+        arrived = owner.execute(
+            "select count(distinct node_code) from ops.batch where night = '2024-08-15' and raw_rows > 0"
+        ).fetchone()
+        assert arrived and arrived[0] > 100
+
+    # the sources have moved on; the night of the 14th is read again by its recorded bounds, and everything built again
+    province.advance()
+    before = fingerprints(warehouse)
+    run_night("2024-08-14")
+    publication = _publish_again(warehouse)
+    assert publication == "2024-08-15"
+    assert fingerprints(warehouse) == before
+
+
+def _publish_again(warehouse: Warehouse) -> str:
+    """Build and publish what is admitted now, for the night that is published."""
+    with warehouse.connect("owner") as owner:
+        row = owner.execute("select p.night from ops.live l join ops.publication p using (publication_id)").fetchone()
+        assert row is not None
+    built = publish.build(row[0], "cli:again")
+    publish.audit(built.build_id)
+    return str(publish.publish(built.build_id, "cli:again").night)
+
+
+def fingerprints(warehouse: Warehouse) -> dict[str, tuple[int, str]]:
+    """Rows and a hash of all of them per mart; slot, build and the version's batch apart."""
+    found = {}
+    with warehouse.connect("bi_reader") as reader:
+        for mart in MARTS:
+            row = reader.execute(
+                f"select count(*), sum(hashtextextended((to_jsonb(m) - '_slot' - '_build_id' - 'source_batch_id'"
+                f" - 'source_row')::text, 0))::text from marts.{mart} m"
+            ).fetchone()
+            assert row is not None
+            found[mart] = (row[0], row[1])
+    return found
+
+
+def test_the_landing_zone_holds_a_file_per_batch(warehouse: Warehouse, province: Province) -> None:
+    run_night("2024-08-13")
+    with warehouse.connect("owner") as owner:
+        uris = [row[0] for row in owner.execute("select landing_uri from ops.batch where raw_rows > 0").fetchall()]
+    assert len(uris) > 700
+    assert len(set(uris)) == len(uris)
+    root = Path(settings().landing.removeprefix("file://"))
+    files = {path.name for path in root.rglob("*.parquet")}
+    assert {Path(uri).name for uri in uris} <= files
