@@ -1,4 +1,4 @@
-"""The cut-off of a night: reading ends then at the latest, so that the night can close. Stragglers join the next night."""
+"""The cut-off of a night: reading ends then at the latest, and the night can close. The next night reads the rest."""
 
 import datetime as dt
 import os
