@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 
+_TEAM_FORMS = ("Team", "list[TeamMember]")
+"""What pydantic puts into a path below ``team``, which has two forms in the standard."""
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One thing that is wrong in one file."""
@@ -123,10 +127,11 @@ def _standard_problems(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         OpenDataContractStandard.model_validate(document, extra="forbid")
     except ValidationError as error:
         for one in error.errors(include_url=False):
+            location = [step for step in one["loc"] if step not in _TEAM_FORMS]
             if one["type"] == "extra_forbidden":
-                yield _path(document, one["loc"]), "unknown key"
-            else:
-                yield _path(document, one["loc"]), one["msg"]
+                yield _path(document, location), "unknown key"
+            elif one["loc"][-1] not in _TEAM_FORMS:  # the other form of a team; a wrong one fails the schema, too
+                yield _path(document, location), one["msg"]
 
 
 def _schema_problems(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
