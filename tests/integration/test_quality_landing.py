@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from quality_ledger import NIGHT, add_batch, add_drop, last_events, lot_rows, open_night
+from tests.support.quality_ledger import NIGHT, add_batch, add_drop, last_events, lot_rows, open_night
 
 from yingshang.errors import UsageError
 from yingshang.quality import override, run_landing_gate

@@ -2,5 +2,6 @@
 
 from yingshang.quality.landing import GateReport, Refusal, run_landing_gate
 from yingshang.quality.override import Override, override
+from yingshang.quality.publication import AuditReport, audit
 
-__all__ = ["GateReport", "Override", "Refusal", "override", "run_landing_gate"]
+__all__ = ["AuditReport", "GateReport", "Override", "Refusal", "audit", "override", "run_landing_gate"]
