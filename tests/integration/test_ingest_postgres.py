@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from localpg import Cluster
 
-from tests.support.ingest import LOT, NODE, Fleet, PgSource, bid, lot, pg_source, run_night
+from tests.conftest import Warehouse
+from tests.support.ingest import NODE, Fleet, PgSource, bid, lot, pg_source, run_night
 
 
 @pytest.fixture
@@ -16,21 +17,23 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
 
 
 @pytest.fixture
-def source(pg_server: Cluster, warehouse, fleet: Fleet) -> Iterator[PgSource]:
+def source(pg_server: Cluster, warehouse: Warehouse, fleet: Fleet) -> Iterator[PgSource]:
     fleet.add(NODE, "postgres", "lot", "bid")
     with pg_source(pg_server, f"front_{warehouse.dbname}", "lot", "bid") as source:
         warehouse.add_connections({f"trading_{NODE}": source.dsn})
         yield source
 
 
-def test_all_rows_of_the_first_night_are_loaded(warehouse, source: PgSource) -> None:
-    source.insert("lot", *(lot(n) for n in range(1, 31)), lot(40, BID_SECTION_CODE="nonsense", CREATE_TIME="20240230"))
+def test_the_first_night_takes_in_everything_and_accounts_for_every_row(warehouse: Warehouse, source: PgSource) -> None:
+    source.insert("lot", *(lot(n) for n in range(1, 31)), lot(7), lot(40, CREATE_TIME="20240230"))
     source.insert("bid", *(bid(n) for n in range(1, 11)))
     report = run_night("run-1")
-    print(report)
+    lots, bids = report.datasets
+    assert (lots.source_rows, lots.raw_rows, lots.quarantined_rows, lots.duplicate_rows) == (32, 30, 1, 1)
+    assert lots.source_rows == source.count("lot")
+    assert (bids.source_rows, bids.raw_rows) == (10, 10)
     with warehouse.admin() as admin:
-        for r in admin.execute("select * from ops.batch").fetchall(): print(r)
-        for r in admin.execute("select * from raw.trading__lot limit 2").fetchall(): print(r)
-        for r in admin.execute("select * from raw.trading__bid limit 2").fetchall(): print(r)
-        for r in admin.execute("select * from quarantine.row limit 2").fetchall(): print(r)
-    assert 0
+        assert admin.execute("select count(*) from raw.trading__lot").fetchone() == (30,)
+        assert admin.execute("select count(*) from raw.trading__bid").fetchone() == (10,)
+        assert admin.execute("select reasons from quarantine.row").fetchall() == [(["time:CREATE_TIME"],)]
+        assert admin.execute("select count(*) from ops.batch_event").fetchone() == (0,)

@@ -1,0 +1,142 @@
+"""ADBC without its DB-API layer, which would import pandas (2 s and 90 MB per task) and is not needed.
+
+Used to read from PostgreSQL sources and to COPY into the warehouse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SAFE_CLASSES = ("00", "08", "28", "3D", "3F", "40", "42", "53", "55", "57")
+"""Classes of SQLSTATE whose messages name tables, columns and roles, but never a value of a row."""
+
+
+class AdbcSession:
+    """One PostgreSQL connection that speaks Arrow. Not autocommit: :meth:`commit`, or everything is rolled back."""
+
+    def __init__(self, conninfo: str) -> None:
+        import adbc_driver_manager
+        import adbc_driver_postgresql
+
+        self._manager = adbc_driver_manager
+        self._database = adbc_driver_postgresql.connect(conninfo)
+        try:
+            self._connection = adbc_driver_manager.AdbcConnection(self._database)
+        except BaseException:
+            self._database.close()
+            raise
+        self._connection.set_autocommit(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; what is not committed is rolled back by the server."""
+        for part in (self._connection, self._database):
+            with contextlib.suppress(self._manager.Error):
+                part.close()
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        self._connection.rollback()
+
+    def execute(self, sql: str, parameters: Sequence[str | int | None] = ()) -> int:
+        """Run a statement with text and bigint parameters ($1 ...). Returns the number of rows it changed."""
+        with self._statement() as statement:
+            statement.set_sql_query(sql)
+            if parameters:
+                batch = _parameters(parameters)
+                statement.bind(*_exported(batch))
+            return int(statement.execute_update())
+
+    def rows(self, sql: str, parameters: Sequence[str | int | None] = ()) -> list[dict[str, Any]]:
+        """Rows of a small query."""
+        with self._statement() as statement:
+            statement.set_sql_query(sql)
+            if parameters:
+                statement.bind(*_exported(_parameters(parameters)))
+            with _reader(statement.execute_query()[0]) as reader:
+                return [row for batch in reader for row in batch.to_pylist()]
+
+    @contextlib.contextmanager
+    def query(self, sql: str, *, batch_bytes: int) -> Iterator[pa.RecordBatchReader]:
+        """The result of ``sql`` as a stream of record batches of about ``batch_bytes``."""
+        with self._statement() as statement:
+            statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(batch_bytes)})
+            statement.set_sql_query(sql)
+            with _reader(statement.execute_query()[0]) as reader:
+                yield reader
+
+    def copy_into(self, schema: str, table: str, reader: pa.RecordBatchReader) -> int:
+        """COPY a stream into a table, columns matched by name. Returns the rows copied."""
+        with self._statement() as statement:
+            statement.set_options(
+                **{
+                    "adbc.ingest.target_db_schema": schema,
+                    "adbc.ingest.target_table": table,
+                    "adbc.ingest.mode": "adbc.ingest.mode.append",
+                }
+            )
+            statement.bind_stream(reader)
+            return int(statement.execute_update())
+
+    @contextlib.contextmanager
+    def _statement(self) -> Iterator[Any]:
+        statement = self._manager.AdbcStatement(self._connection)
+        try:
+            yield statement
+        finally:
+            with contextlib.suppress(self._manager.Error):
+                statement.close()
+
+
+def is_adbc_error(error: BaseException) -> bool:
+    """Whether an error comes from the ADBC driver manager (without importing it)."""
+    return any(kind.__module__.startswith("adbc_driver_manager") for kind in type(error).__mro__)
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """The SQLSTATE of an ADBC or psycopg error, or an empty string."""
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def safe_message(error: BaseException) -> str:
+    """What a database error says on one line, unless it might quote a value of a row: then its SQLSTATE only."""
+    state = sqlstate_of(error)
+    if state and not state.startswith(SAFE_CLASSES):
+        return f"{type(error).__name__}, SQLSTATE {state}"
+    said = " ".join(str(error).split())
+    said = re.split(r" (?:DETAIL|CONTEXT|HINT|QUERY): ", said, maxsplit=1)[0]
+    return re.sub(r"^[A-Z_]+: \[libpq\] ", "", said)[:400]
+
+
+def _parameters(values: Sequence[str | int | None]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    arrays = [pa.array([value], pa.int64() if isinstance(value, int) else pa.string()) for value in values]
+    return pa.RecordBatch.from_arrays(arrays, names=[f"p{index}" for index in range(len(arrays))])
+
+
+def _exported(batch: pa.RecordBatch) -> tuple[Any, Any]:
+    schema, array = batch.__arrow_c_array__()
+    return array, schema
+
+
+def _reader(handle: Any) -> contextlib.AbstractContextManager[pa.RecordBatchReader]:
+    import pyarrow as pa
+
+    return contextlib.closing(pa.RecordBatchReader.from_stream(handle))

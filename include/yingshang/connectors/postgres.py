@@ -1,0 +1,199 @@
+"""PostgreSQL sources: one REPEATABLE READ READ ONLY snapshot for all datasets of a node, read with ADBC.
+
+An anchor connection opens the snapshot, asks the catalog, the clock and the counts; each dataset is read by a session
+of its own that imports the snapshot, so that parents and children agree and a failing dataset disturbs no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from yingshang.connectors.adbc import AdbcSession, is_adbc_error, safe_message, sqlstate_of
+from yingshang.connectors.base import BATCH_BYTES, Delivery, Request, clock_plus
+from yingshang.errors import ContractError, CredentialError, SourceInconsistent, SourceUnavailable, YingshangError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from yingshang.secrets import Connection
+
+CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 1800
+SESSION: dict[str, str | int | None] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "application_name": "yingshang_ingest",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "options": "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on "
+    f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout=30s",
+}
+COLUMNS = """
+    select upper(attname), format_type(atttypid, atttypmod), attname from pg_attribute
+    where attrelid = %s and attnum > 0 and not attisdropped order by attnum"""
+
+
+class PostgresSource:
+    """The tables of one node, as they were at the moment of :meth:`__enter__`."""
+
+    def __init__(self, connection: Connection, *, batch_bytes: int = BATCH_BYTES) -> None:
+        self._named = f"connection {connection.conn_id!r}"
+        self._place = _place(connection.uri)
+        self._batch_bytes = batch_bytes
+        try:
+            self._conninfo = make_conninfo(connection.uri, **SESSION)
+        except psycopg.ProgrammingError:
+            raise CredentialError(f"{self._named} is not a usable PostgreSQL URI") from None
+        self._clock = ""
+        self._snapshot = ""
+
+    def __enter__(self) -> Self:
+        with self._explained("the connection"):
+            self._anchor = psycopg.connect(self._conninfo)
+            try:
+                self._open_snapshot()
+            except BaseException:
+                self._anchor.close()
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._anchor.close()
+
+    @property
+    def clock(self) -> str:
+        return self._clock
+
+    @contextlib.contextmanager
+    def read(self, request: Request) -> Iterator[Delivery]:
+        """The rows of a request out of the snapshot. See :class:`~yingshang.connectors.base.WindowSource`."""
+        table = sql.Identifier(request.table.lower())
+        with self._explained(f"table {request.table.lower()}"), self._anchor.transaction():
+            columns, spelled = self._columns(request)
+            where = _predicate(request, spelled)
+            counted = self._anchor.execute(sql.SQL("select count(*) from {}{}").format(table, where)).fetchone()
+        wanted = [name for name in request.columns if name in columns]
+        query = sql.SQL("select {} from {}{}").format(
+            sql.SQL(", ").join(
+                sql.SQL("{} as {}").format(sql.Identifier(spelled[name]), sql.Identifier(name)) for name in wanted
+            ),
+            table,
+            where,
+        )
+        with contextlib.ExitStack() as stack:
+            with self._explained(f"table {request.table.lower()}"):
+                session = stack.enter_context(AdbcSession(self._conninfo))
+                session.execute(f"set transaction snapshot '{self._snapshot}'")
+                text = query.as_string(self._anchor)
+                reader = stack.enter_context(session.query(text, batch_bytes=self._batch_bytes))
+            yield Delivery(columns, int(counted[0]) if counted else 0, self._batches(reader, request))
+
+    def _batches(self, reader: pa.RecordBatchReader, request: Request) -> Iterator[pa.RecordBatch]:
+        while True:
+            with self._explained(f"table {request.table.lower()}"):
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+            yield _without_extensions(batch)
+
+    def _open_snapshot(self) -> None:
+        row = self._anchor.execute(
+            "select pg_export_snapshot(), to_regprocedure('exchange_clock()') is not null,"
+            " to_char(now() at time zone 'Asia/Shanghai', 'YYYYMMDDHH24MISS')"
+        ).fetchone()
+        assert row is not None  # noqa: S101 - a select without from has one row
+        self._snapshot, has_clock, self._clock = row
+        if has_clock:
+            found = self._anchor.execute("select exchange_clock()").fetchone()
+            self._clock = str(found[0]) if found else ""
+        clock_plus(self._clock, timedelta(0))
+
+    def _columns(self, request: Request) -> tuple[dict[str, str], dict[str, str]]:
+        """Types by upper-case name, and the source's own spelling of each."""
+        name = request.table.lower()
+        found = self._anchor.execute("select to_regclass(%s)::oid", (f'"{name}"',)).fetchone()
+        if found is None or found[0] is None:
+            raise ContractError(
+                f"{self._named}: there is no table {name} in the search_path of its login: ask the node to provide it"
+            )
+        rows = self._anchor.execute(COLUMNS, (found[0],)).fetchall()
+        columns = {upper: kind for upper, kind, _ in rows}
+        lost = [column for column in (*request.primary_key, request.cursor) if column not in columns]
+        if lost:
+            raise ContractError(
+                f"{self._named}: table {name} has no column {', '.join(lost)}; it has {', '.join(columns)}"
+            )
+        return columns, {upper: spelling for upper, _, spelling in rows}
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._error(error, what) from None
+        except Exception as error:
+            if not is_adbc_error(error) and not type(error).__module__.startswith("pyarrow"):
+                raise
+            raise self._error(error, what) from None
+
+    def _error(self, error: Exception, what: str) -> YingshangError:
+        state, said = sqlstate_of(error), safe_message(error)
+        named = f"{self._named} at {self._place}"
+        if state.startswith("28") or "authentication failed" in said or "no password supplied" in said:
+            return CredentialError(f"{named} refuses the login: {said}")
+        if state == "42501":
+            return CredentialError(f"{named} does not let us read {what}: {said}")
+        if state in ("3D000", "3F000") or "does not exist" in said:
+            return (
+                CredentialError(f"{named}: {said}") if what == "the connection" else ContractError(f"{named}: {said}")
+            )
+        if state.startswith(("22", "42")):
+            return SourceInconsistent(f"{named}, {what}: {said}")
+        return SourceUnavailable(f"{named} does not answer or breaks off ({what}): {said}")
+
+
+def _predicate(request: Request, spelled: dict[str, str]) -> sql.Composable:
+    cursor = sql.Identifier(spelled[request.cursor])
+    terms: list[sql.Composable] = []
+    if request.low is not None:
+        terms.append(sql.SQL("{} > {}").format(cursor, sql.Literal(request.low)))
+    if request.high is not None:
+        terms.append(sql.SQL("{} <= {}").format(cursor, sql.Literal(request.high)))
+    if not terms:
+        return sql.SQL("")
+    window: sql.Composable = sql.SQL(" and ").join(terms)
+    if request.with_null_cursor:
+        window = sql.SQL("({}) or {} is null").format(window, cursor)
+    return sql.SQL(" where {}").format(window)
+
+
+def _without_extensions(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """ADBC gives `numeric` as an opaque extension type: hand on the text that it holds."""
+    import pyarrow as pa
+
+    arrays: list[Any] = [
+        column.storage if isinstance(column, pa.ExtensionArray) else column for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+def _place(uri: str) -> str:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or 5432
+    except ValueError:
+        return "an unreadable address"
+    return f"{parts.hostname or 'local socket'}:{port}{parts.path}"

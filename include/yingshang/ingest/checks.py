@@ -1,0 +1,155 @@
+"""Row checks from the contract, whole columns at a time. A row that breaks it is named with every reason.
+
+Reasons: ``required:COLUMN``, ``type:``, ``max_length:``, ``pattern:``, ``allowed:``, ``minimum:``, ``maximum:``,
+``time:`` (no such date or time), ``unreadable:`` (bytes not of the declared charset, or NUL), ``region_not_of_node``,
+``cursor_in_future`` and ``malformed_row``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from yingshang.connectors.base import MALFORMED, clock_plus
+from yingshang.ingest.conform import TYPED
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from yingshang.contracts import Column, Contract
+
+FUTURE_TOLERANCE = timedelta(hours=2)
+FUTURE = "cursor_in_future"
+_SHAPES = {
+    "yyyyMMddHHmmss": r"[0-9]{8}(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]",
+    "yyyyMMdd": r"[0-9]{8}",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The rows of one conformed frame, parted.
+
+    Attributes:
+        good: rows that keep the contract, columns as in the conformed frame.
+        bad: the others; ``reasons`` beside them, in the same order.
+        newest_cursor: greatest cursor that is a time and not in the future, of good and bad rows.
+    """
+
+    good: pl.DataFrame
+    bad: pl.DataFrame
+    reasons: list[list[str]]
+    newest_cursor: str | None
+
+
+class RowChecks:
+    """The checks of one contract for one node. ``clock``: the source's own, 14 digits.
+
+    ``is_text``: the source is text in some charset, where unreadable bytes can occur.
+    """
+
+    def __init__(self, contract: Contract, node_code: str, clock: str, *, is_text: bool) -> None:
+        self._contract, self._node_code, self._is_text = contract, node_code, is_text
+        self._latest = clock_plus(clock, FUTURE_TOLERANCE)
+
+    def part(self, frame: pl.DataFrame) -> Verdict:
+        """Part the rows of a conformed frame."""
+        import polars as pl
+
+        flags = frame.select(expression.fill_null(False).alias(reason) for reason, expression in self._all.items())
+        sums = flags.sum().row(0, named=True)
+        raised = [reason for reason, count in sums.items() if count]
+        cursor = self._contract.cursor
+        if MALFORMED in frame.columns and frame[MALFORMED].null_count() < frame.height:
+            malformed = frame[MALFORMED].is_not_null()
+        elif raised:
+            malformed = pl.repeat(False, frame.height, eager=True, dtype=pl.Boolean)
+        else:
+            return Verdict(frame, frame.clear(), [], _text(frame[cursor].max()))
+        is_bad = flags.select(pl.any_horizontal(raised)).to_series() | malformed if raised else malformed
+        bad_flags = flags.filter(is_bad).select(raised)
+        reasons = [
+            ["malformed_row"] if broken else [reason for reason, flag in zip(raised, row, strict=True) if flag]
+            for broken, row in zip(malformed.filter(is_bad), bad_flags.iter_rows(), strict=True)
+        ]
+        of_cursor = [reason for reason in raised if reason == FUTURE or reason.endswith(f":{cursor}")]
+        usable = frame[cursor]
+        if of_cursor:
+            usable = usable.filter(~flags.select(pl.any_horizontal(of_cursor)).to_series())
+        return Verdict(frame.filter(~is_bad), frame.filter(is_bad), reasons, _text(usable.max()))
+
+    @cached_property
+    def _all(self) -> Mapping[str, pl.Expr]:
+        import polars as pl
+
+        checks: dict[str, pl.Expr] = {}
+        for column in self._contract.columns:
+            checks |= self._of_column(column)
+        cursor = pl.col(self._contract.cursor)
+        checks[FUTURE] = cursor > self._latest
+        scopes = [
+            pl.col(scope.column).str.slice(scope.start - 1, scope.length) != self._node_code
+            for scope in self._contract.node_scopes
+        ]
+        if scopes:
+            checks["region_not_of_node"] = pl.any_horizontal(scope.fill_null(False) for scope in scopes)
+        return checks
+
+    def _of_column(self, column: Column) -> dict[str, pl.Expr]:
+        import polars as pl
+
+        text, name = pl.col(column.name), column.name
+        checks: dict[str, pl.Expr] = {}
+        if column.required:
+            checks[f"required:{name}"] = text.is_null()
+        if self._is_text:
+            checks[f"unreadable:{name}"] = text.str.contains("[\x00\ufffd]")
+        if column.max_length is not None:
+            checks[f"max_length:{name}"] = text.str.len_chars() > column.max_length
+        if column.pattern is not None:
+            pattern = f"^(?:{column.pattern})$"
+            checks[f"pattern:{name}"] = (
+                ~_elements(text, column.multi).list.eval(pl.element().str.contains(pattern)).list.all()
+                if column.multi
+                else ~text.str.contains(pattern)
+            )
+        if column.allowed is not None:
+            allowed = list(column.allowed)
+            checks[f"allowed:{name}"] = (
+                ~_elements(text, column.multi).list.eval(pl.element().is_in(allowed)).list.all()
+                if column.multi
+                else ~text.is_in(allowed)
+            )
+        if column.kind == "time":
+            checks[f"time:{name}"] = ~_is_time(text, column.time_formats)
+        if column.kind in ("decimal", "integer"):
+            typed = pl.col(TYPED + name)
+            checks[f"type:{name}"] = typed.is_null() & text.is_not_null()
+            if column.minimum is not None:
+                checks[f"minimum:{name}"] = typed < column.minimum
+            if column.maximum is not None:
+                checks[f"maximum:{name}"] = typed > column.maximum
+        return checks
+
+
+def _elements(text: pl.Expr, separator: str | None) -> pl.Expr:
+    """The values joined in one text; empty ones (a trailing separator) are none."""
+    import polars as pl
+
+    return text.str.split(separator or ";").list.eval(pl.element().filter(pl.element() != ""))
+
+
+def _is_time(text: pl.Expr, formats: tuple[str, ...]) -> pl.Expr:
+    """Whether a text has one of the formats and its day is in the calendar."""
+    import polars as pl
+
+    shape = "|".join(_SHAPES[one] for one in formats)
+    day = text.str.slice(0, 8).str.to_date("%Y%m%d", strict=False)
+    return pl.when(text.is_not_null()).then(text.str.contains(f"^(?:{shape})$") & day.is_not_null())
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,224 @@
+"""COPY into raw and the ledger's row, in one transaction. Landing happens on the way.
+
+A small batch is landed first, and loaded then. A great one is landed and copied at the same time by a second thread, so
+that reading and checking overlap with writing; nothing is committed before the landed file has been read back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from yingshang.connectors.adbc import AdbcSession, is_adbc_error, safe_message, sqlstate_of
+from yingshang.errors import CredentialError, TerminalError, WarehouseUnavailable, YingshangError
+from yingshang.ingest.landing import LandedFile, LandingFile
+from yingshang.warehouse import dsn
+from yingshang.warehouse.ledger import AlreadyLoaded, NewBatch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from yingshang.ingest.quarantine import QuarantineSpool
+
+STREAM_FROM_ROWS = 100_000
+"""Rows from which landing and COPY overlap with reading."""
+QUEUED_BATCHES = 2
+POLL_SECONDS = 0.5
+
+
+class LoadError(TerminalError):
+    """The warehouse refuses rows or statements of ours: a fault of this program or of its installation."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What lies in raw (counted there, in the transaction that loaded it) and in the landing zone."""
+
+    raw_rows: int
+    landed: LandedFile | None
+
+
+class Load:
+    """One batch on its way into raw. Call :meth:`put` for its rows, then :meth:`commit`; else :meth:`abort`."""
+
+    def __init__(
+        self,
+        table: str,
+        schema: pa.Schema,
+        landing: Callable[[], LandingFile],
+        *,
+        stream_from_rows: int = STREAM_FROM_ROWS,
+    ) -> None:
+        self._table, self._schema, self._new_landing = table, schema, landing
+        self._stream_from = stream_from_rows
+        self._landing: LandingFile | None = None
+        self._session: AdbcSession | None = None
+        self._buffered: list[pa.RecordBatch] = []
+        self._buffered_rows = 0
+        self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(QUEUED_BATCHES)
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._stopped = threading.Event()
+        self.rows = 0
+
+    def put(self, batches: list[pa.RecordBatch]) -> None:
+        """Rows to land and load."""
+        for batch in batches:
+            self.rows += batch.num_rows
+            if self._thread is not None:
+                self._enqueue(batch)
+                continue
+            self._buffered.append(batch)
+            self._buffered_rows += batch.num_rows
+            if self._buffered_rows >= self._stream_from:
+                self._open()
+                self._thread = threading.Thread(target=self._run, name="yingshang-load", daemon=True)
+                self._thread.start()
+
+    def commit(self, batch_id: int, quarantine: QuarantineSpool, complete: Callable[[Loaded], NewBatch]) -> NewBatch:
+        """End the COPY, check what is in raw and in the landed file, write quarantine and ledger, commit.
+
+        ``complete`` makes the ledger's row of what was loaded; it raises when the sums do not agree.
+
+        Raises:
+            AlreadyLoaded, LoadError, WarehouseUnavailable, LandingUnavailable, or what ``complete`` raises.
+        """
+        if self._thread is not None:
+            self._enqueue(None)
+            self._thread.join()
+            self._raise_failure()
+        else:
+            self._open()
+            if self._buffered:
+                self._run()
+                self._raise_failure()
+        session = self._session
+        assert session is not None  # noqa: S101 - opened above
+        with _explained(self._table):
+            landed = self._landing.finish() if self._landing is not None else None
+            counted = session.rows(
+                f"select count(*) as rows from raw.{self._table} where _batch_id = {batch_id}"  # noqa: S608
+            )
+            batch = complete(Loaded(int(counted[0]["rows"]), landed))
+            reader = quarantine.reader()
+            if reader is not None:
+                session.copy_into("quarantine", "row", reader)
+            _insert_batch(session, batch)
+            session.commit()
+            session.close()
+        return batch
+
+    def abort(self) -> None:
+        """Leave nothing in raw and nothing in the landing zone."""
+        self._stopped.set()
+        if self._thread is not None:
+            while self._thread.is_alive():
+                with contextlib.suppress(queue.Full):
+                    self._queue.put(None, timeout=POLL_SECONDS)
+                self._thread.join(POLL_SECONDS)
+        if self._session is not None:
+            self._session.close()
+        if self._landing is not None:
+            self._landing.discard()
+
+    def _open(self) -> None:
+        with _explained(self._table):
+            self._session = AdbcSession(dsn("ingest"))
+        if self._buffered:
+            self._landing = self._new_landing()
+
+    def _enqueue(self, item: pa.RecordBatch | None) -> None:
+        while True:
+            self._raise_failure()
+            with contextlib.suppress(queue.Full):
+                self._queue.put(item, timeout=POLL_SECONDS)
+                return
+
+    def _run(self) -> None:
+        import pyarrow as pa
+
+        session = self._session
+        assert session is not None  # noqa: S101 - opened before the thread starts
+        try:
+            with _explained(self._table):
+                reader = pa.RecordBatchReader.from_batches(self._schema, self._landed())
+                session.copy_into("raw", self._table, reader)
+        except BaseException as error:  # noqa: BLE001 - handed to the other thread
+            self._failure = self._failure or error
+
+    def _landed(self) -> Iterator[pa.RecordBatch]:
+        landing = self._landing
+        assert landing is not None  # noqa: S101 - opened before
+        try:
+            for batch in self._waiting():
+                landing.write(batch)
+                yield batch
+        except Exception as error:
+            self._failure = error
+            raise
+
+    def _waiting(self) -> Iterator[pa.RecordBatch]:
+        buffered, self._buffered = self._buffered, []
+        yield from buffered
+        del buffered
+        if self._thread is None:
+            return
+        while (batch := self._queue.get()) is not None:
+            yield batch
+        if self._stopped.is_set():
+            raise LoadError("the load was given up")
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _insert_batch(session: AdbcSession, batch: NewBatch) -> None:
+    names = [one.name for one in fields(NewBatch)]
+    values = {name: getattr(batch, name) for name in names}
+    listed = ", ".join(names)
+    try:
+        session.execute(
+            f"insert into ops.batch ({listed}) select {listed}"  # noqa: S608 - names of our own fields
+            " from jsonb_populate_record(null::ops.batch, $1::text::jsonb)",
+            (json.dumps(values, default=_iso),),
+        )
+    except Exception as error:
+        if is_adbc_error(error) and sqlstate_of(error) == "23505":
+            raise AlreadyLoaded(
+                f"{batch.system}.{batch.dataset} of node {batch.node_code} is already loaded by run {batch.run_id}"
+            ) from None
+        raise
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+@contextlib.contextmanager
+def _explained(table: str) -> Iterator[None]:
+    try:
+        yield
+    except YingshangError:
+        raise
+    except Exception as error:
+        if not is_adbc_error(error):
+            raise
+        raise _error(error, table) from None
+
+
+def _error(error: Exception, table: str) -> YingshangError:
+    state, said = sqlstate_of(error), safe_message(error)
+    if state.startswith("28"):
+        return CredentialError(f"the warehouse refuses the login of ingest: {said}")
+    if state.startswith(("22", "23", "42")):
+        return LoadError(f"the warehouse refuses the load into raw.{table}: {said}: run `yingshang warehouse init`")
+    return WarehouseUnavailable(f"the warehouse does not answer or breaks off (load into raw.{table}): {said}")
