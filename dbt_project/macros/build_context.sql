@@ -12,8 +12,7 @@ not from vars, which would undo partial parsing. -#}
 
 {% macro slot_columns() -%}
     {#- The last two columns of every mart: the schema it was built in, and the build that wrote the row. -#}
-    '{{ target.schema }}'::text as _slot,
-    {{ build_context("build_id") }}::bigint as _build_id
+    '{{ target.schema }}'::text as _slot, {{ build_context("build_id") }}::bigint as _build_id
 {%- endmacro %}
 
 {% macro check_build_context() -%}

@@ -2,37 +2,23 @@
 {#- yyyyMMddHHmmss or yyyyMMdd, Asia/Shanghai -> timestamptz -#}
 {% macro shanghai_time(column) -%}
     (
-        left(nullif({{ column }}, ''), 8)
-        || 'T'
-        || rpad(substr({{ column }}, 9), 6, '0')
+        left(nullif({{ column }}, ''), 8) || 'T' || rpad(substr({{ column }}, 9), 6, '0')
     )::timestamp at time zone 'Asia/Shanghai'
 {%- endmacro %}
 
 {#- An amount and its PRICE_UNIT (0 yuan, 1 万元) -> yuan -#}
 {% macro yuan(amount, unit) -%}
-    round({{ amount }} * case {{ unit }} when '1' then 10000 else 1 end, 2)::numeric(
-        18, 2
-    )
+    round({{ amount }} * case {{ unit }} when '1' then 10000 else 1 end, 2)::numeric(18, 2)
 {%- endmacro %}
 
 {#- An amount that has a PRICE_FORM_CODE: only form 1 is an amount of money; 2 rate, 3 unit price and 9 other are not. -#}
 {% macro yuan_of_form(amount, unit, form) -%}
-    case when coalesce({{ form }}, '1') = '1' then {{ yuan(amount, unit) }} end
+    (case when coalesce({{ form }}, '1') = '1' then {{ yuan(amount, unit) }} end)::numeric(18, 2)
 {%- endmacro %}
 
 {#- 1/T, 0/F -> boolean -#}
 {% macro flag(column) -%}
-    case
-        {{ column }}
-        when '1'
-        then true
-        when 'T'
-        then true
-        when '0'
-        then false
-        when 'F'
-        then false
-    end
+    case {{ column }} when '1' then true when 'T' then true when '0' then false when 'F' then false end
 {%- endmacro %}
 
 {#- Whether an amount awaits confirmation -#}

@@ -5,13 +5,15 @@ key of another kind (rows that read a parent which has changed).
 -#}
 {% macro touched_keys() -%}
     {%- set meta = config.get("meta") or {} -%}
-    select k.key from {{ ref("touched_key") }} as k where k.kind = '{{ meta["touched"] }}'
-    {%- for column, kind in meta.get("touched_through", {}).items() %}
-    union
-    select p.{{ config.get("unique_key") }}
+    select k.key
     from {{ ref("touched_key") }} as k
-    inner join {{ this }} as p on p.{{ column }} = k.key
-    where k.kind = '{{ kind }}'
+    where k.kind = '{{ meta["touched"] }}'
+    {%- for column, kind in meta.get("touched_through", {}).items() %}
+        union
+        select p.{{ config.get("unique_key") }}
+        from {{ ref("touched_key") }} as k
+        inner join {{ this }} as p on p.{{ column }} = k.key
+        where k.kind = '{{ kind }}'
     {%- endfor %}
 {%- endmacro %}
 
@@ -21,23 +23,12 @@ The lateral with offset 0 makes the planner look up each key by index, where a s
 -#}
 {% macro of_touched_keys(relation, key, keys="touched") -%}
     {%- if is_incremental() -%}
-    select s.* from {{ keys }} as k cross join lateral (select * from {{ relation }} as r where r.{{ key }} = k.key offset 0) as s
-    {%- else -%}
-    select * from {{ relation }}
+        select s.*
+        from {{ keys }} as k
+        cross join lateral(select * from {{ relation }} as r where r.{{ key }} = k.key offset 0) as s
+    {%- else -%} select * from {{ relation }}
     {%- endif -%}
 {%- endmacro %}
-
-{#- The strategy replace_keys: delete the rows of the touched keys, insert what they are now. A key that has vanished stays out. -#}
-{% macro get_incremental_replace_keys_sql(arg_dict) %}
-    {%- set target_relation = arg_dict["target_relation"] -%}
-    {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") %}
-    delete from {{ target_relation }} as t
-    using ({{ touched_keys() }}) as touched
-    where t.{{ arg_dict["unique_key"] }} = touched.key;
-
-    insert into {{ target_relation }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict["temp_relation"] }}
-{% endmacro %}
 
 {#- Full when dbt is told so, or when the publisher names the model as changed since the slot's last build. -#}
 {% macro should_full_refresh() %}

@@ -4,9 +4,7 @@ other. The key columns stand in DISTINCT ON, so that a condition on them reaches
 -#}
 {% macro latest_visible(dataset, key_columns) -%}
     select distinct
-        on ({% for c in key_columns %}r.{{ c }}{{ ", " if not loop.last }}{% endfor %})
-        r.*,
-        v.node_code
+        on ({% for c in key_columns %}r.{{ c }}{{ ", " if not loop.last }}{% endfor %}) r.*, v.node_code
     from {{ source("trading", dataset) }} as r
     inner join {{ ref("visible_batch") }} as v on v.batch_id = r._batch_id
     order by
@@ -30,8 +28,7 @@ other. The key columns stand in DISTINCT ON, so that a condition on them reaches
 {%- endmacro %}
 
 {% macro deal_code_parts(column) -%}
-    left({{ column }}, 3) as source_type_code,
-    split_part({{ column }}, '-', 3) as deal_day
+    left({{ column }}, 3) as source_type_code, split_part({{ column }}, '-', 3) as deal_day
 {%- endmacro %}
 
 {#- Joins the type of a deal as its node meant it on that day. At most one row matches. -#}

@@ -34,9 +34,7 @@ with
         select coalesce(nullif(trim(named.lot_code), ''), n.key) as key
         from notices as n
         inner join {{ source("trading", "notice") }} as r on r.url = n.key
-        left join
-            lateral unnest(string_to_array(r.bid_section_codes, ';')) as named(lot_code)
-            on true
+        left join lateral unnest(string_to_array(r.bid_section_codes, ';')) as named(lot_code) on true
     ),
 
     lots as (

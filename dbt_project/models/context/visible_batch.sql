@@ -14,8 +14,7 @@ with
     ),
 
     final as (
-        select
-            b.batch_id, b.system, b.dataset, b.node_code, b.night, l.seq as admitted_seq
+        select b.batch_id, b.system, b.dataset, b.node_code, b.night, l.seq as admitted_seq
         from last_events as l
         inner join {{ source("ops", "batch") }} as b on b.batch_id = l.batch_id
         where l.event = 'admitted'

@@ -7,23 +7,15 @@
                 {{ valid_from }},
                 {{ valid_to }},
                 row_number() over (
-                    partition by {{ keys | join(", ") }}
-                    order by {{ valid_from }} nulls first
+                    partition by {{ keys | join(", ") }} order by {{ valid_from }} nulls first
                 ) as position,
                 lag({{ valid_to }}) over (
-                    partition by {{ keys | join(", ") }}
-                    order by {{ valid_from }} nulls first
+                    partition by {{ keys | join(", ") }} order by {{ valid_from }} nulls first
                 ) as previous_to
             from {{ model }}
         )
 
     select *
     from ordered
-    where
-        position > 1
-        and (
-            previous_to is null
-            or {{ valid_from }} is null
-            or {{ valid_from }} < previous_to
-        )
+    where position > 1 and (previous_to is null or {{ valid_from }} is null or {{ valid_from }} < previous_to)
 {% endtest %}

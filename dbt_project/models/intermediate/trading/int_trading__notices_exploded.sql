@@ -41,8 +41,7 @@ with
             n.source_row,
             n.source_cursor
         from notices as n
-        cross join
-            lateral(select string_to_array(n.deal_codes, ';') as deal_codes) as codes
+        cross join lateral(select string_to_array(n.deal_codes, ';') as deal_codes) as codes
         left join
             lateral(
                 select trim(u.code) as lot_code, min(u.position)::int as position

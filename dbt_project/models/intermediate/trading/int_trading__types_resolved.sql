@@ -1,3 +1,5 @@
+{{ config(tags=["static"], post_hook="analyze {{ this }}") }}
+
 with
     rules as (
         select
@@ -17,9 +19,7 @@ with
             r.valid_from_day,
             r.valid_to_day,
             r.type_code,
-            case
-                r.region_code when n.node_code then 3 when n.parent_code then 2 else 1
-            end as specificity
+            case r.region_code when n.node_code then 3 when n.parent_code then 2 else 1 end as specificity
         from {{ ref("nodes") }} as n
         inner join rules as r on r.region_code in (n.node_code, n.parent_code, '')
     ),
@@ -37,9 +37,7 @@ with
             node_code,
             source_code,
             day as valid_from_day,
-            lead(day) over (
-                partition by node_code, source_code order by day
-            ) as valid_to_day
+            lead(day) over (partition by node_code, source_code order by day) as valid_to_day
         from boundaries
     ),
 

@@ -3,10 +3,7 @@
 with
     days as (
         select d::date as date_day
-        from
-            generate_series(
-                '2010-01-01'::timestamp, '2035-12-31'::timestamp, interval '1 day'
-            ) as g(d)
+        from generate_series('2010-01-01'::timestamp, '2035-12-31'::timestamp, interval '1 day') as g(d)
     ),
 
     final as (

@@ -12,8 +12,7 @@ with
             source_cursor
         from {{ ref("fct_bid") }}
         union all
-        select
-            e.organization_code, e.title, null, 'winner', e.occurred_at, e.source_cursor
+        select e.organization_code, e.title, null, 'winner', e.occurred_at, e.source_cursor
         from {{ ref("fct_transaction_event") }} as e
         where e.dataset = 'result'
         union all

@@ -31,15 +31,10 @@ with
             sum(raw_rows)::bigint as raw_rows,
             sum(quarantined_rows)::bigint as quarantined_rows,
             sum(duplicate_rows)::bigint as duplicate_rows,
-            coalesce(
-                sum(source_rows) filter (where night = {{ build_context("night") }}), 0
-            )::bigint as night_source_rows,
-            coalesce(
-                sum(quarantined_rows) filter (
-                    where night = {{ build_context("night") }}
-                ),
-                0
-            )::bigint as night_quarantined_rows
+            coalesce(sum(source_rows) filter (where night = {{ build_context("night") }}), 0)::bigint
+            as night_source_rows,
+            coalesce(sum(quarantined_rows) filter (where night = {{ build_context("night") }}), 0)::bigint
+            as night_quarantined_rows
         from batches
         group by system, dataset, node_code
     ),
@@ -56,12 +51,7 @@ with
     -- what came of the provision in the last run of the build's night
     outcomes as (
         select distinct
-            on (p.system, p.dataset, p.node_code)
-            p.system,
-            p.dataset,
-            p.node_code,
-            p.outcome,
-            p.error_type
+            on (p.system, p.dataset, p.node_code) p.system, p.dataset, p.node_code, p.outcome, p.error_type
         from {{ source("ops", "provision_run") }} as p
         inner join {{ source("ops", "night_run") }} as r on r.run_id = p.run_id
         where r.night = {{ build_context("night") }}
@@ -90,21 +80,9 @@ with
             o.outcome,
             o.error_type
         from {{ ref("provisions") }} as p
-        left join
-            arrivals as a
-            on a.system = p.system
-            and a.dataset = p.dataset
-            and a.node_code = p.node_code
-        left join
-            silences as s
-            on s.system = p.system
-            and s.dataset = p.dataset
-            and s.node_code = p.node_code
-        left join
-            outcomes as o
-            on o.system = p.system
-            and o.dataset = p.dataset
-            and o.node_code = p.node_code
+        left join arrivals as a on a.system = p.system and a.dataset = p.dataset and a.node_code = p.node_code
+        left join silences as s on s.system = p.system and s.dataset = p.dataset and s.node_code = p.node_code
+        left join outcomes as o on o.system = p.system and o.dataset = p.dataset and o.node_code = p.node_code
     ),
 
     final as (
@@ -120,9 +98,7 @@ with
             last_cursor,
             outcome as night_outcome,
             error_type as night_error_type,
-            coalesce(
-                last_arrival_night < {{ build_context("night") }}, true
-            ) as is_missing,
+            coalesce(last_arrival_night < {{ build_context("night") }}, true) as is_missing,
             case
                 when last_arrival_night is null
                 then valid_from

@@ -54,13 +54,7 @@ with
 
     project_keys as (select project_code as key from lots group by project_code),
 
-    projects as (
-        {{
-            of_touched_keys(
-                ref("stg_trading__project"), "project_code", keys="project_keys"
-            )
-        }}
-    ),
+    projects as ({{ of_touched_keys(ref("stg_trading__project"), "project_code", keys="project_keys") }}),
 
     live_projects as (select project_code from projects where not is_deleted),
 
@@ -74,12 +68,12 @@ with
                 max(occurred_at) filter (where stage = '{{ stage }}') as {{ column }},
             {%- endfor %}
             {%- for stage, name in amount_of_stage.items() %}
-                sum(amount_yuan) filter (
-                    where stage = '{{ stage }}' and not is_held
-                )::numeric(18, 2) as {{ name }}_yuan,
-                sum(amount_yuan) filter (
-                    where stage = '{{ stage }}' and is_held
-                )::numeric(18, 2) as held_{{ name }}_yuan,
+                sum(amount_yuan) filter (where stage = '{{ stage }}' and not is_held)::numeric(
+                    18, 2
+                ) as {{ name }}_yuan,
+                sum(amount_yuan) filter (where stage = '{{ stage }}' and is_held)::numeric(
+                    18, 2
+                ) as held_{{ name }}_yuan,
             {%- endfor %}
             count(*) filter (where dataset = 'notice') as notices,
             count(*) filter (where dataset = 'result') as awards,
@@ -91,9 +85,7 @@ with
     ),
 
     bids_of_lots as (
-        select lot_code, count(*) as bids, min(submitted_at) as first_bid_at
-        from bids
-        group by lot_code
+        select lot_code, count(*) as bids, min(submitted_at) as first_bid_at from bids group by lot_code
     ),
 
     -- what became of the notices of the first stage
@@ -132,8 +124,7 @@ with
             coalesce(e.awards, 0) as awards,
             coalesce(e.contracts, 0) as contracts,
             {{ is_held("l.reckon_price_yuan") }} as is_held,
-            coalesce(f.are_all_withdrawn, false)
-            or coalesce(e.terminations, 0) > 0 as is_withdrawn,
+            coalesce(f.are_all_withdrawn, false) or coalesce(e.terminations, 0) > 0 as is_withdrawn,
             p.project_code is null as is_orphan,
             l.source_batch_id,
             l.source_row,

@@ -21,9 +21,7 @@ with
 
     contracts as ({{ of_touched_keys(ref("stg_trading__contract"), "lot_code") }}),
 
-    performances as (
-        {{ of_touched_keys(ref("stg_trading__performance"), "lot_code") }}
-    ),
+    performances as ({{ of_touched_keys(ref("stg_trading__performance"), "lot_code") }}),
 
     lots as ({{ of_touched_keys(ref("stg_trading__lot"), "lot_code") }}),
 

@@ -52,15 +52,11 @@ with
             p.node_level,
             coalesce(l.lots, 0) as lots,
             coalesce(l.withdrawn_lots, 0) as withdrawn_lots,
-            coalesce(l.lots, 0)
-            + coalesce(e.records, 0)
-            + coalesce(b.records, 0) as records,
-            (
-                least(l.first_at, e.first_at, b.first_at) at time zone 'Asia/Shanghai'
-            )::date as connected_since_date,
-            (
-                greatest(l.last_at, e.last_at, b.last_at) at time zone 'Asia/Shanghai'
-            )::date as last_record_date,
+            coalesce(l.lots, 0) + coalesce(e.records, 0) + coalesce(b.records, 0) as records,
+            (least(l.first_at, e.first_at, b.first_at) at time zone 'Asia/Shanghai')::date
+            as connected_since_date,
+            (greatest(l.last_at, e.last_at, b.last_at) at time zone 'Asia/Shanghai')::date
+            as last_record_date,
             greatest(l.last_batch_id, e.last_batch_id, b.last_batch_id) as last_batch_id
         from pairs as p
         left join lots as l on l.node_code = p.node_code and l.type_code = p.type_code
@@ -77,9 +73,7 @@ with
             j.records > 0 as is_connected,
             j.connected_since_date,
             j.last_record_date,
-            greatest(
-                {{ build_context("night") }} - j.last_record_date, 0
-            ) as silent_days,
+            greatest({{ build_context("night") }} - j.last_record_date, 0) as silent_days,
             j.lots,
             j.withdrawn_lots,
             j.records,

@@ -31,8 +31,7 @@ with
             coalesce(sum(held_settled_yuan), 0)::numeric(18, 2) as held_settled_yuan,
             {{ slot_columns() }}
         from lots
-        group by
-            date_trunc('month', created_date)::date, node_code, region_code, type_code
+        group by date_trunc('month', created_date)::date, node_code, region_code, type_code
     )
 
 select *

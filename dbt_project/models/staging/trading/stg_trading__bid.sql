@@ -12,8 +12,7 @@ with
             bidder_region_code,
             {{ flag("is_lost") }} as is_lost,
             price_form_code,
-            {{ yuan_of_form("bid_price", "price_unit", "price_form_code") }}
-            as bid_price_yuan,
+            {{ yuan_of_form("bid_price", "price_unit", "price_form_code") }} as bid_price_yuan,
             other_bid_price as other_price,
             price_currency as currency_code,
             {{ shanghai_time("checkin_time") }} as submitted_at,

@@ -10,8 +10,7 @@ with
             win_bidder_name as winner_name,
             bidder_region_code as winner_region_code,
             price_form_code,
-            {{ yuan_of_form("bid_amount", "price_unit", "price_form_code") }}
-            as award_yuan,
+            {{ yuan_of_form("bid_amount", "price_unit", "price_form_code") }} as award_yuan,
             other_bid_amount as other_amount,
             {{ shanghai_time("notice_send_time") }} as awarded_at,
             project_lead as lead_name_token,

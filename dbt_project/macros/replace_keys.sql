@@ -1,0 +1,13 @@
+{#-
+The strategy replace_keys: delete the rows of the touched keys, insert what they are now. A key that has vanished stays out.
+(The statements stand in strings because sqlfmt does not read DML.)
+-#}
+{% macro get_incremental_replace_keys_sql(arg_dict) %}
+    {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
+    {{ "delete from %s as t using" % arg_dict["target_relation"] }} ({{ touched_keys() }}) as k
+    where t.{{ arg_dict["unique_key"] }} = k.key
+    ;
+    {{ "insert into %s (%s)" % (arg_dict["target_relation"], columns) }}
+    select {{ columns }}
+    from {{ arg_dict["temp_relation"] }}
+{% endmacro %}
