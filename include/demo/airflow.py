@@ -16,6 +16,7 @@ from demo.processes import Service, wait_until
 from yingshang.settings import settings
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+EXECUTOR = "yingshang.orchestrate.executor.PreloadedLocalExecutor"
 USER = "admin"
 
 
@@ -42,7 +43,7 @@ class Airflow:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(config.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__EXECUTOR": EXECUTOR,
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__FERNET_KEY": self._secret("fernet"),

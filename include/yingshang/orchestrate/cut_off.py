@@ -8,13 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from yingshang.errors import TerminalError
+from yingshang.ingest.node import CutOffPassed
 
 GRACE_SECONDS = 60.0
-
-
-class CutOffReached(TerminalError):
-    """The night's cut-off has passed. What was not read is read by the next night's window."""
 
 
 @contextmanager
@@ -26,7 +22,7 @@ def reading_until(cut_off_at: dt.datetime | None, what: str, *, grace_seconds: f
     SIGALRM is left to Airflow, whose execution timeout uses it.
 
     Raises:
-        CutOffReached: the cut-off has passed, before the block or in it.
+        CutOffPassed: the cut-off has passed, before the block or in it.
     """
     if cut_off_at is None:
         yield
@@ -34,10 +30,10 @@ def reading_until(cut_off_at: dt.datetime | None, what: str, *, grace_seconds: f
     remaining = (cut_off_at - dt.datetime.now(dt.UTC)).total_seconds()
     message = f"{what}: the night's cut-off ({cut_off_at:%Y-%m-%d %H:%M %Z}) has passed; the next night reads it"
     if remaining <= 0:
-        raise CutOffReached(message)
+        raise CutOffPassed(message)
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise CutOffReached(message)
+        raise CutOffPassed(message)
 
     main = threading.main_thread().ident or 0
     timers = (

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from yingshang.orchestrate.cut_off import CutOffReached, reading_until
+from yingshang.ingest.node import CutOffPassed
+from yingshang.orchestrate.cut_off import reading_until
 
 
 def _in(seconds: float) -> dt.datetime:
@@ -17,14 +18,14 @@ def _in(seconds: float) -> dt.datetime:
 
 def test_a_block_that_is_still_reading_is_interrupted() -> None:
     began = time.monotonic()
-    with pytest.raises(CutOffReached, match="trading of 210102"), reading_until(_in(0.3), "trading of 210102"):
+    with pytest.raises(CutOffPassed, match="trading of 210102"), reading_until(_in(0.3), "trading of 210102"):
         time.sleep(20)
     assert time.monotonic() - began < 5
 
 
 def test_after_the_cut_off_nothing_is_started() -> None:
     started = False
-    with pytest.raises(CutOffReached), reading_until(_in(-1), "trading of 210102"):
+    with pytest.raises(CutOffPassed), reading_until(_in(-1), "trading of 210102"):
         started = True
     assert not started
 

@@ -1,0 +1,43 @@
+"""Airflow's LocalExecutor with the program's libraries loaded once, before its workers fork.
+
+A night has over a hundred short tasks; each is a fork of a worker. Importing polars, Arrow and ADBC takes longer than
+reading a small county, and Great Expectations and dbt take seconds: loaded before the fork, every task has them at once
+and shares their memory. The modules are imported only, never used, before the fork: they start no work of their own.
+See docs/adr/0006-executor.md.
+"""
+
+import logging
+import time
+from importlib import import_module
+
+from airflow.executors.local_executor import LocalExecutor
+
+MODULES = (
+    "adbc_driver_postgresql.dbapi",
+    "polars_hash",
+    "pyarrow.parquet",
+    "httpx",
+    "lxml.etree",
+    "sshfs",
+    "python_calamine",
+    "yingshang.ingest.node",
+    "great_expectations",
+    "yingshang.quality",
+    "dbt.cli.main",
+    "dbt.adapters.postgres",
+    "yingshang.publish",
+)
+
+log = logging.getLogger(__name__)
+
+
+class PreloadedLocalExecutor(LocalExecutor):
+    """``AIRFLOW__CORE__EXECUTOR=yingshang.orchestrate.executor.PreloadedLocalExecutor``."""
+
+    def start(self) -> None:
+        """Load the libraries, then fork the workers."""
+        began = time.monotonic()
+        for name in MODULES:
+            import_module(name)
+        log.info("%d modules loaded before the workers fork, in %.1f s", len(MODULES), time.monotonic() - began)
+        super().start()
