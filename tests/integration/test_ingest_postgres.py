@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from localpg import Cluster
-
 from tests.conftest import Warehouse
 from tests.support.ingest import NODE, Fleet, PgSource, bid, lot, pg_source, run_night
+
+from localpg import Cluster
 
 
 @pytest.fixture

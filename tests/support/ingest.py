@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from localpg import Cluster
 from psycopg import sql
 
+from localpg import Cluster
 from yingshang.contracts import Contract, load_contracts
 from yingshang.ingest import NodeReport, ingest_node, open_night
 from yingshang.settings import settings
@@ -127,7 +127,7 @@ class Fleet:
     folder: Path
     provisions: list[tuple[str, str, str, str]] = field(default_factory=list)
 
-    def add(self, node_code: str, connector: str, *datasets: str, format: str = "") -> None:  # noqa: A002
+    def add(self, node_code: str, connector: str, *datasets: str, format: str = "") -> None:
         self.provisions += [(dataset, node_code, connector, format) for dataset in datasets]
         self.write()
 
@@ -166,9 +166,16 @@ def write_drop(
     data = folder / f"{stem}.{suffix}"
     data.write_bytes(content)
     manifest = {
-        "node_code": node, "table": table, "period": period, "revision": revision, "rows": rows,
-        "sha256": hashlib.sha256(content).hexdigest(), "file": data.name, "created": f"{period}235900", "charset": "GB18030",
-    } | other  # fmt: skip
+        "node_code": node,
+        "table": table,
+        "period": period,
+        "revision": revision,
+        "rows": rows,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "file": data.name,
+        "created": f"{period}235900",
+        "charset": "GB18030",
+    } | other
     told = {key: value for key, value in manifest.items() if value is not None}
     (folder / f"{stem}.manifest.json").write_text(json.dumps(told), encoding="utf-8")
     return data

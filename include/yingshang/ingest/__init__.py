@@ -5,7 +5,6 @@ Importing this package is cheap (Airflow forks a process per node): what is heav
 
 from yingshang.ingest.night import (
     NightReport,
-    NodeTask,
     OpenNight,
     QuorumNotMet,
     SystemVerdict,
