@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from localpg import Cluster
 
+from localpg import Cluster
 from yingshang import secrets
 from yingshang.settings import settings
 from yingshang.warehouse import PgConnection, Role, connect
@@ -86,6 +86,7 @@ def warehouse(
     secrets.save_connections({conn_id: _moved(uri, name) for conn_id, uri in _connections().items()})
     with psycopg.connect(pg_server.superuser_dsn(), autocommit=True) as admin:
         admin.execute(f"create database {name} template {TEMPLATE}")
+        admin.execute(f"grant create on database {name} to yingshang_owner")  # rights on a database are not copied
         try:
             yield Warehouse(dsn=dsn, state=state)
         finally:
