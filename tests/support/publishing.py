@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -138,6 +138,10 @@ JOINED = """
     inner join marts.rpt_total as t on t.deal_key = d.deal_key
     cross join marts.publication as p
 """
+SCALARS = """
+    select (select min(_build_id) from marts.fct_deal), (select max(_build_id) from marts.fct_offer),
+        (select max(_build_id) from marts.rpt_total), (select p.build_id from marts.publication as p), 1
+"""
 SINGLE = ("select min(_build_id), max(_build_id), count(*) from marts." + mart for mart in MARTS)
 SINGLES = (*SINGLE, "select build_id, build_id, 1 from marts.publication")
 
@@ -163,23 +167,23 @@ class Tally:
                 self.builds.add(next(int(one) for one in ids if one is not None))
 
 
-def read_joined(conn: psycopg.Connection[Any], tally: Tally) -> None:
+def read_joined(conn: psycopg.Connection[Any], tally: Tally, pause: float, query: LiteralString = JOINED) -> None:
     """One READ COMMITTED statement over three marts."""
     start = time.monotonic()
-    row = conn.execute(JOINED).fetchone()
+    row = conn.execute(query).fetchone()
     assert row is not None
     tally.saw("statement", set(row[:-1]), time.monotonic() - start)
 
 
-def read_transaction(conn: psycopg.Connection[Any], tally: Tally) -> None:
-    """READ COMMITTED, several joined statements in one transaction: each is whole by itself."""
+def read_transaction(conn: psycopg.Connection[Any], tally: Tally, pause: float) -> None:
+    """READ COMMITTED, several statements over three marts in one transaction: each is whole by itself."""
     with conn.transaction():
         for _ in range(3):
-            read_joined(conn, tally)
-            time.sleep(0.002)
+            read_joined(conn, tally, pause, SCALARS)
+            time.sleep(pause)
 
 
-def read_repeatable(conn: psycopg.Connection[Any], tally: Tally) -> None:
+def read_repeatable(conn: psycopg.Connection[Any], tally: Tally, pause: float) -> None:
     """A REPEATABLE READ transaction of several statements: all of them see one build."""
     ids: set[int | None] = set()
     worst = 0.0
@@ -191,11 +195,12 @@ def read_repeatable(conn: psycopg.Connection[Any], tally: Tally) -> None:
             worst = max(worst, time.monotonic() - start)
             assert row is not None
             ids |= {row[0], row[1]}
-            time.sleep(0.002)
+            time.sleep(pause)
     tally.saw("transaction", ids, worst)
 
 
-READERS: tuple[tuple[Callable[[psycopg.Connection[Any], Tally], None], int | None], ...] = (
+Read = Callable[[psycopg.Connection[Any], Tally, float], None]
+READERS: tuple[tuple[Read, int | None], ...] = (
     (read_joined, None),  # simple statements
     (read_joined, 0),  # prepared from the first
     (read_joined, 5),  # the driver's default
@@ -208,16 +213,20 @@ READERS: tuple[tuple[Callable[[psycopg.Connection[Any], Tally], None], int | Non
 
 
 @contextmanager
-def eight_readers() -> Iterator[Tally]:
-    """Eight readers of the marts, half of them READ COMMITTED, half REPEATABLE READ, until the block ends."""
+def eight_readers(pause: float = 0.002) -> Iterator[Tally]:
+    """Eight readers of the marts, half of them READ COMMITTED, half REPEATABLE READ, until the block ends.
+
+    ``pause``: seconds that they think between the statements of a transaction.
+    """
     tally, stop = Tally(), threading.Event()
 
-    def run(read: Callable[[psycopg.Connection[Any], Tally], None], prepare: int | None) -> None:
+    def run(read: Read, prepare: int | None) -> None:
         try:
             with connect("bi_reader", autocommit=True) as conn:
                 conn.prepare_threshold = prepare
                 while not stop.is_set():
-                    read(conn, tally)
+                    read(conn, tally, pause)
+                    time.sleep(0.002)
         except Exception as error:  # noqa: BLE001 - every failure of a reader is counted, and fails the test
             tally.failed.append(f"{read.__name__}: {type(error).__name__}: {error}")
 
