@@ -12,6 +12,8 @@ from importlib import import_module
 
 from airflow.executors.local_executor import LocalExecutor
 
+from yingshang.contracts import load_contracts
+
 MODULES = (
     "adbc_driver_postgresql.dbapi",
     "polars_hash",
@@ -39,5 +41,6 @@ class PreloadedLocalExecutor(LocalExecutor):
         began = time.monotonic()
         for name in MODULES:
             import_module(name)
+        load_contracts()  # parsed once; a task reads a file again only if it has changed
         log.info("%d modules loaded before the workers fork, in %.1f s", len(MODULES), time.monotonic() - began)
         super().start()
