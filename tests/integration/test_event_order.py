@@ -109,7 +109,7 @@ def test_no_build_ever_sees_a_hole(warehouse) -> None:
 
 
 def test_without_the_lock_a_build_misses_a_batch(warehouse) -> None:
-    """Negative control: numbers from a sequence, no lock. A build up to the max it sees never returns to the smaller."""
+    """Negative control: numbers from a sequence, no lock. A build up to the max it sees never goes back."""
     with warehouse.admin() as admin:
         admin.execute(WITHOUT_LOCK)
     first, second = add_batches(2)

@@ -52,6 +52,7 @@ def root_app(arguments: Sequence[str]) -> typer.Typer:
     app = typer.Typer(
         help="The data warehouse of Liaoning Province's business environment (营商环境).",
         no_args_is_help=True,
+        rich_markup_mode=None,  # half a second of imports for frames around the help
         pretty_exceptions_enable=False,  # its tracebacks show local values: personal data, passwords
         context_settings={"help_option_names": ["-h", "--help"]},
     )
