@@ -68,22 +68,20 @@ def generate(
 
 
 def _print_table(contracts: Mapping[str, Contract], registry: Registry) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("dataset", "table", "", title="Contracts", title_justify="left")
-    for name in ("version", "columns", "required", "personal", "nodes"):
+    table = Table("dataset", "table", "", box=SIMPLE_HEAD)
+    for name in ("columns", "personal", "nodes"):
         table.add_column(name, justify="right")
     for contract in contracts.values():
-        nodes = sum(provision.name == contract.name for provision in registry.provisions)
         table.add_row(
             contract.name,
             contract.table,
             contract.business_name,
-            contract.version,
             str(len(contract.columns)),
-            str(sum(column.required for column in contract.columns)),
             str(len(contract.personal_columns)),
-            str(nodes),
+            str(sum(provision.name == contract.name for provision in registry.provisions)),
         )
     Console().print(table)
