@@ -70,9 +70,9 @@ def generate(
 def _print_table(contracts: Mapping[str, Contract], registry: Registry) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("dataset", "table", "", box=SIMPLE_HEAD)
+    table = Table(Column("dataset", min_width=19), Column("table", min_width=14), "", box=SIMPLE_HEAD)
     for name in ("columns", "personal", "nodes"):
         table.add_column(name, justify="right")
     for contract in contracts.values():
