@@ -125,6 +125,19 @@ def test_a_flood_is_stopped_and_usual_nights_are_not(warehouse):
         assert "flood_ratio is 220" in report.refused[0].messages[0]
 
 
+def test_columns_that_were_lost_on_the_way_are_stopped(warehouse):
+    with warehouse.connect("ingest") as db:
+        run = open_night(db)
+        add_batch(db, "210200", lot_rows("210200", 30))
+        assert not run_landing_gate(run).refused
+        again = open_night(db, "run-2", NIGHT + dt.timedelta(1))
+        rows = lot_rows("210200", 30, stamp="20240814120000", region_code=None, contract_reckon_price=None)
+        bounds = {"cursor_low": "20240813100000", "cursor_high": "20240814120000", "source_clock": "20240815010000"}
+        add_batch(db, "210200", rows, run_id=again, night=NIGHT + dt.timedelta(1), **bounds)
+        report = run_landing_gate(again)
+        assert "lost_columns is CONTRACT_RECKON_PRICE, REGION_CODE" in report.refused[0].messages[0]
+
+
 def test_a_warning_stops_nothing(warehouse):
     with warehouse.connect("ingest") as db:
         run = open_night(db)

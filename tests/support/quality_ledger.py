@@ -73,6 +73,7 @@ def add_batch(
         "quarantined_rows": 0,
         "duplicate_rows": 0,
         "raw_rows": len(rows),
+        "profile": _profile(rows, contract.raw_names),
         **values,
     }
     known["source_rows"] = known["raw_rows"] + known["quarantined_rows"] + known["duplicate_rows"]
@@ -92,6 +93,12 @@ def add_batch(
     )
     connection.commit()
     return batch_id
+
+
+def _profile(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """The part of ingest's profile that the gate reads."""
+    count = max(1, len(rows))
+    return {"null_share": {name.upper(): sum(row.get(name) is None for row in rows) / count for name in names}}
 
 
 def add_drop(connection: PgConnection, node: str, rows: Sequence[Mapping[str, Any]], period: str, **values: Any) -> int:

@@ -78,6 +78,9 @@ def arrivals(
             max_value=unknown_types_most,
             **warn("transaction types that map to nothing become 'unknown': extend the seed deal_type_map"),
         ),
+        gxe.ExpectColumnValuesToBeNull(
+            column="lost_columns", **stop("columns that this node used to fill are empty in the whole batch")
+        ),
         gxe.ExpectColumnValuesToBeInSet(
             column="drift", value_set=["{}"], **warn("the source's columns are not those of the contract")
         ),

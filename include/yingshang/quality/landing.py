@@ -3,6 +3,7 @@
 import datetime as dt
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from yingshang.contracts import load_contracts
 from yingshang.errors import UsageError
@@ -15,7 +16,11 @@ from yingshang.quality.suites import landing_suites
 from yingshang.warehouse import PgConnection, ledger, session
 from yingshang.warehouse.ledger import CheckResult
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 ACTOR = "landing gate"
+SHOWN_WARNINGS = 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,28 @@ class GateReport:
     failed_checks: int
     docs: str | None
     seconds: float
+
+    def __str__(self) -> str:
+        lines = [
+            f"landing gate, night {self.night}: {len(self.admitted)} of {self.batches} batches admitted,"
+            f" {len(self.superseded)} superseded, {len(self.refused)} refused;"
+            f" {self.checks - self.failed_checks} of {self.checks} checks hold, {len(self.warnings)} warnings"
+            f" ({self.seconds:.1f} s)"
+        ]
+        for refusal in self.refused:
+            lines.append(f"  refused: batch {refusal.batch_id}, {refusal.dataset} of {refusal.node_code}")
+            lines.extend(f"    {message}" for message in refusal.messages)
+        lines.extend(f"  warning: {message}" for message in self.warnings[:SHOWN_WARNINGS])
+        if len(self.warnings) > SHOWN_WARNINGS:
+            lines.append(f"  and {len(self.warnings) - SHOWN_WARNINGS} more warnings: see the Data Docs")
+        if self.docs:
+            lines.append(f"  Data Docs: {self.docs}")
+        return "\n".join(lines)
+
+    def __rich__(self) -> "Text":
+        from rich.text import Text
+
+        return Text(str(self))
 
 
 def run_landing_gate(run_id: str) -> GateReport:

@@ -210,6 +210,7 @@ select
     end as clock_behind_night_days,
     case when before.known_rows > 0 then t.night - t.drop_date end as drop_age_days,
     t.drift::text as drift,
+    lost.columns as lost_columns,
     {shares}
 from timed t
 left join counted m on m.batch_id = t.batch_id
@@ -240,5 +241,16 @@ cross join lateral (
     from candidates h
     where h.node_code = t.node_code and h.is_admitted
 ) before
+cross join lateral (
+    select string_agg(tonight_share.name, ', ' order by tonight_share.name) as columns
+    from jsonb_each_text(t.profile -> 'null_share') as tonight_share (name, share)
+    cross join lateral (
+        select sum(h.raw_rows * (h.profile -> 'null_share' ->> tonight_share.name)::float8) / sum(h.raw_rows) as share
+        from admitted h
+        where h.node_code = t.node_code and h.raw_rows > 0
+    ) usual
+    where m.live_rows >= %(floor)s and m.tombstone_rows < m.live_rows
+        and tonight_share.share::float8 >= 0.99 and usual.share <= 0.3
+) lost
 order by t.batch_id
 """

@@ -4,7 +4,7 @@ import datetime as dt
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -19,6 +19,9 @@ from yingshang.quality.sources import make_source_tables
 from yingshang.quality.suites import Measure, marked_expectations, publish_measures
 from yingshang.warehouse import PgConnection, ledger, session
 from yingshang.warehouse.ledger import CheckResult
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 HELD_ABOVE_YUAN = 3_000_000_000
 """Amounts above this await confirmation: they are kept, flagged, and left out of sums (docs: domain, trading)."""
@@ -58,6 +61,18 @@ class AuditReport:
             more = f" (and {len(self.failures) - 3} more)" if len(self.failures) > 3 else ""
             return f"{len(self.failures)} of {self.checks} checks stop it: {'; '.join(self.failures[:3])}{more}"
         return f"{self.checks} checks, {len(self.warnings)} warnings"
+
+    def __rich__(self) -> "Text":
+        from rich.text import Text
+
+        lines = [
+            f"publish gate, build {self.build_id} in {self.slot}, night {self.night} ({self.seconds:.1f} s): {self}"
+        ]
+        lines.extend(f"  stop: {message}" for message in self.failures)
+        lines.extend(f"  warning: {message}" for message in self.warnings)
+        if self.docs:
+            lines.append(f"  Data Docs: {self.docs}")
+        return Text("\n".join(lines))
 
 
 @dataclass(frozen=True)

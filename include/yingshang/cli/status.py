@@ -1,0 +1,160 @@
+"""``yingshang status``: what is published, the last nights, how old each provision is, what waits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from yingshang.quality.status import NightStatus, ProvisionStatus, Status
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SHOWN_NODES = 30
+SHOWN_BATCHES = 20
+
+
+def command(
+    nights: int = typer.Option(7, "--nights", min=1, help="How many runs to show."),
+    everything: bool = typer.Option(False, "--all", help="Show every provision, not only those behind."),
+    as_json: bool = typer.Option(False, "--json", help="Write all of it as JSON."),
+) -> None:
+    """Show nights, provisions and their ages, and the live publication. Times are Asia/Shanghai."""
+    from rich.console import Console
+
+    from yingshang.quality.status import status
+
+    found = status(nights)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=1, default=_plain))
+        return
+    console = Console(highlight=False)
+    _say_live(console, found)
+    console.print(_nights(found.nights))
+    console.print(_fleet(found.provisions))
+    _say_behind(console, found, everything)
+    _say_waiting(console, found)
+
+
+def _say_live(console: Console, found: Status) -> None:
+    live = found.live
+    if live is None:
+        console.print("published: nothing yet")
+    else:
+        console.print(
+            f"published: night [bold]{live.night}[/] ({live.kind} {live.publication_id}, build {live.build_id} in"
+            f" {live.slot}) on {_time(live.published_at)}"
+        )
+        for system, nodes in live.missing_nodes.items():
+            console.print(f"  missing from it in {system}: {', '.join(nodes)}", soft_wrap=True)
+    for slot in found.slots:
+        reason = f", {slot.reason}" if slot.reason else ""
+        console.print(f"  {slot.slot}: {slot.state}, build {slot.build_id or '-'}, night {slot.night or '-'}{reason}")
+
+
+def _nights(nights: list[NightStatus]) -> Table:
+    table = _table("Nights, newest first")
+    for name in ("night", "run", "closed", "quorum"):
+        table.add_column(name)
+    for name in ("loaded", "silent", "failed", "admitted", "waiting", "rows", "quarantined", "stops", "warnings"):
+        table.add_column(name, justify="right")
+    table.add_column("published")
+    for one in nights:
+        quorum = {None: "-", True: "met", False: "[red]not met[/]"}[one.is_quorum_met]
+        numbers = (
+            one.loaded, one.nothing_to_send, one.failed + one.not_provided, one.admitted, one.waiting, one.raw_rows,
+            one.quarantined_rows, one.stops, one.warnings,
+        )  # fmt: skip
+        table.add_row(
+            str(one.night), one.run_id, _time(one.closed_at), quorum, *(f"{n:,}" for n in numbers),
+            _time(one.published_at),
+        )  # fmt: skip
+    return table
+
+
+def _fleet(provisions: list[ProvisionStatus]) -> Table:
+    table = _table("Provisions: nights behind the newest run")
+    for name in ("system", "level", "connector"):
+        table.add_column(name)
+    for name in ("all", "current", "1 night", "2-3 nights", "longer", "never", "rows"):
+        table.add_column(name, justify="right")
+    ages: dict[tuple[str, str, str], Counter[str]] = {}
+    for one in provisions:
+        group = ages.setdefault((one.system, one.level, one.connector), Counter())
+        group["all"] += 1
+        group[_age(one.nights_behind)] += 1
+        group["rows"] += one.rows
+    for key, group in ages.items():
+        names = ("all", "current", "1 night", "2-3 nights", "longer", "never", "rows")
+        table.add_row(*key, *(f"{group[name]:,}" for name in names))
+    return table
+
+
+def _say_behind(console: Console, found: Status, everything: bool) -> None:
+    shown = [one for one in found.provisions if everything or not one.is_current]
+    if not shown or found.newest_night is None:
+        return
+    table = _table("Every provision" if everything else "Behind")
+    for name in ("node", "datasets", "last night", "last cursor", "newest run", "why"):
+        table.add_column(name)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for one in shown:
+        key = (
+            f"{one.node_code} {one.node_name}", str(one.last_night or "never"), one.last_cursor or "-",
+            one.outcome or "-", one.error or "",
+        )  # fmt: skip
+        groups.setdefault(key, []).append(f"{one.system}.{one.dataset}")
+    limit = len(groups) if everything else SHOWN_NODES
+    for (node, *rest), datasets in list(groups.items())[:limit]:
+        table.add_row(node, ", ".join(datasets), *rest)
+    console.print(table)
+    if len(groups) > limit:
+        console.print(f"and {len(groups) - limit} more: see --all")
+
+
+def _say_waiting(console: Console, found: Status) -> None:
+    if not found.waiting:
+        return
+    console.print("\n[bold]Batches without a word[/] (`yingshang gate`, or `gate accept|reject BATCH --reason`)")
+    for one in found.waiting[:SHOWN_BATCHES]:
+        console.print(f"  {one.batch_id}: {one.dataset} of {one.node_code}, night {one.night}, {one.raw_rows:,} rows")
+        for refusal in one.refusals:
+            console.print(f"    refused: {refusal}", soft_wrap=True, markup=False)
+    if len(found.waiting) > SHOWN_BATCHES:
+        console.print(f"  and {len(found.waiting) - SHOWN_BATCHES} more: see --json")
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+
+
+def _age(nights_behind: int | None) -> str:
+    if nights_behind is None:
+        return "never"
+    if nights_behind == 0:
+        return "current"
+    if nights_behind == 1:
+        return "1 night"
+    return "2-3 nights" if nights_behind <= 3 else "longer"
+
+
+def _time(at: dt.datetime | None) -> str:
+    return f"{at.astimezone(SHANGHAI):%m-%d %H:%M}" if at else "-"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(SHANGHAI).isoformat(timespec="seconds")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} in the status")
