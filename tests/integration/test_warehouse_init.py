@@ -12,6 +12,7 @@ from yingshang import secrets
 from yingshang.errors import CredentialError, TerminalError, UsageError, WarehouseUnavailable
 from yingshang.settings import settings
 from yingshang.warehouse import ROLES, connect, roles
+from yingshang.warehouse.migrate import MigrationError
 from yingshang.warehouse.roles import ServerTooOld, check_server, init_warehouse
 
 _numbers = count(1)
@@ -153,6 +154,13 @@ def test_an_administrator_without_rights_is_told_what_is_missing(database: str) 
         admin.execute("create role yingshang_test_nobody login password 'nobody'")
     with pytest.raises(CredentialError, match=r"yingshang_test_nobody may not prepare the database .* CREATEROLE"):
         init_warehouse(_as(database, "yingshang_test_nobody", "nobody"))
+
+
+def test_a_database_that_is_in_use_by_another_program_is_refused(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute("create schema ops")
+    with pytest.raises(MigrationError, match="if a schema ops of another program is there"):
+        init_warehouse(database)
 
 
 def test_a_dsn_that_does_not_answer_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -10,7 +13,7 @@ import pytest
 
 from yingshang.contracts import Column, load_contracts
 from yingshang.errors import ContractError, WarehouseUnavailable
-from yingshang.warehouse import connect, session
+from yingshang.warehouse import PgConnection, connect, session
 from yingshang.warehouse.migrate import DDL, MigrationError, migrate, read_migrations
 from yingshang.warehouse.raw import sync_raw
 
@@ -212,6 +215,32 @@ def test_a_warehouse_that_breaks_off_is_worth_another_try(warehouse) -> None:
     ):
         admin.execute("select pg_terminate_backend(%s)", (connection.info.backend_pid,))
         connection.execute("select 1")
+
+
+def test_the_back_end_of_a_killed_task_ends_and_cannot_race_its_retry(warehouse) -> None:
+    with warehouse.admin() as admin:
+        admin.execute(f"alter database {warehouse.dbname} set client_connection_check_interval = 0")  # ours must win
+        program = (
+            "from yingshang.warehouse import connect\n"
+            "connect('ingest', application_name='doomed').execute('select pg_sleep(120)')"
+        )
+        task = subprocess.Popen([sys.executable, "-c", program])
+        running = "select count(*) from pg_stat_activity where application_name = 'doomed' and state = 'active'"
+        try:
+            assert _becomes(admin, running, 1, seconds=60)
+        finally:
+            task.kill()
+            task.wait(10)
+        assert _becomes(admin, running, 0, seconds=10)
+
+
+def _becomes(connection: PgConnection, query: str, expected: int, *, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if connection.execute(query).fetchone() == (expected,):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_an_error_rolls_the_session_back(warehouse) -> None:

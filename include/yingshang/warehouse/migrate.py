@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 
 from yingshang.errors import TerminalError
-from yingshang.warehouse.connections import PgConnection
+from yingshang.warehouse.connections import PgConnection, one_line
 
 DDL = Path(__file__).parent / "ddl"
 ADVISORY_LOCK = 4207000
@@ -48,7 +49,7 @@ def migrate(connection: PgConnection, *, folder: Path = DDL) -> list[Migration]:
     connection.autocommit = True
     connection.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
     try:
-        pending = _pending(connection, migrations)
+        pending = _pending_or_explain(connection, migrations)
         for migration in pending:
             _apply(connection, migration)
         return list(pending)
@@ -70,6 +71,17 @@ def read_migrations(folder: Path = DDL) -> list[Migration]:
         if other is not migration:
             raise MigrationError(f"{file} and {other.name}.sql have the same version")
     return [found[version] for version in sorted(found)]
+
+
+def _pending_or_explain(connection: PgConnection, migrations: Sequence[Migration]) -> list[Migration]:
+    try:
+        return _pending(connection, migrations)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MigrationError(
+            f"{connection.info.user} may not use the schema ops of database {connection.info.dbname}"
+            f" ({one_line(error)}): run `yingshang warehouse init`; if a schema ops of another program is there,"
+            " give the warehouse a database of its own"
+        ) from error
 
 
 def _pending(connection: PgConnection, migrations: Sequence[Migration]) -> list[Migration]:
@@ -98,8 +110,6 @@ def _pending(connection: PgConnection, migrations: Sequence[Migration]) -> list[
 
 
 def _apply(connection: PgConnection, migration: Migration) -> None:
-    import psycopg
-
     try:
         with connection.transaction():
             connection.execute(sql.SQL(migration.text))  # a file of ours
@@ -110,4 +120,4 @@ def _apply(connection: PgConnection, migration: Migration) -> None:
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
-        raise MigrationError(f"{migration.name}.sql failed: {' '.join(str(error).split())}") from error
+        raise MigrationError(f"{migration.name}.sql failed: {one_line(error)}") from error

@@ -25,6 +25,7 @@ from yingshang.warehouse.connections import (
     login,
     one_line,
     open_uri,
+    translated,
     with_session_options,
 )
 from yingshang.warehouse.logins import make_logins, uri_of
@@ -81,25 +82,26 @@ def init_warehouse(
     contracts = load_contracts() if contracts is None else contracts
     target = _target(dsn)
     uri = with_session_options(uri_of(target, target.get("user", ""), target.get("password", "")), "yingshang init")
-    with open_uri(uri, named=DSN_VARIABLE, autocommit=True) as admin:
-        check_server(admin.info.server_version)
-        admin.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
-        try:
-            _make_roles(admin)
-            warnings = _grant_memberships(admin)
-            _set_limits(admin)
-            _grant_database(admin)
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise CredentialError(
-                f"{DSN_VARIABLE}: {admin.info.user} may not prepare the database {admin.info.dbname}"
-                f" ({one_line(error)}): it must own the database and have CREATEROLE"
-            ) from error
-        database = admin.info.dbname
-        server = admin.info.parameter_status("server_version") or str(admin.info.server_version)
-        new_logins, replaced = make_logins(admin, {**target, "dbname": database}, reset=reset_logins)
-    with connect("owner", autocommit=True) as owner:
-        migrations = migrate(owner)
-        raw_changes = sync_raw(owner, contracts)
+    with translated():
+        with open_uri(uri, named=DSN_VARIABLE, autocommit=True) as admin:
+            check_server(admin.info.server_version)
+            admin.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+            try:
+                _make_roles(admin)
+                warnings = _grant_memberships(admin)
+                _set_limits(admin)
+                _grant_database(admin)
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise CredentialError(
+                    f"{DSN_VARIABLE}: {admin.info.user} may not prepare the database {admin.info.dbname}"
+                    f" ({one_line(error)}): it must own the database and have CREATEROLE"
+                ) from error
+            database = admin.info.dbname
+            server = admin.info.parameter_status("server_version") or str(admin.info.server_version)
+            new_logins, replaced = make_logins(admin, {**target, "dbname": database}, reset=reset_logins)
+        with connect("owner", autocommit=True) as owner:
+            migrations = migrate(owner)
+            raw_changes = sync_raw(owner, contracts)
     return InitReport(
         server=server,
         database=database,
