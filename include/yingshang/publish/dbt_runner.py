@@ -1,4 +1,4 @@
-"""dbt as the builder of slots: in-process, with a manifest per slot to know which models have changed.
+"""dbt as the builder of slots: in-process, one call per build, a manifest per slot to know which models have changed.
 
 Each slot has its own target and target folder under ``<state>/dbt/<slot>``, and there the manifest of its last build
 that succeeded, named by the build's id. The ledger knows which build that was; a manifest that is lost, or another
@@ -27,6 +27,7 @@ CONNECTION = "warehouse_transform"
 MARTS_FOLDER = "marts"
 SERVABLE = ("table", "incremental")
 MODIFIED = "state:modified+"
+REBUILD_VARIABLE = "YINGSHANG_DBT_REBUILD"
 FAILED = ("error", "fail", "runtime error")
 MESSAGE_LENGTH = 2000
 SHOWN_FAILURES = 5
@@ -63,20 +64,13 @@ class DbtBuilder:
         """Build. Failures of nodes are in the outcome's error; nothing is raised for them."""
         slot = build.slot
         if build.kind == "full":
-            return self._build(slot, [["--full-refresh"]], rebuilt=("everything",))
-        with self._last_manifest(slot) as state:
-            changed = self._changed(slot, state)
-            if not changed:
-                return self._build(slot, [["--exclude-resource-type", "seed"]])
-            log.info("%s: %d changed models and descendants are rebuilt in full", slot, len(changed))
-            return self._build(
-                slot,
-                [
-                    ["--exclude", MODIFIED, "--state", str(state), "--exclude-resource-type", "seed"],
-                    ["--select", MODIFIED, "--state", str(state), "--full-refresh"],
-                ],
-                rebuilt=changed,
-            )
+            return self._build(slot, ["--full-refresh"], rebuilt=("everything",))
+        changed = self._changed(build)
+        if changed:
+            log.info("%s: rebuilt in full, because they or what they read have changed: %s", slot, ", ".join(changed))
+        names = {node.name for node in self._manifest.nodes.values() if node.resource_type == "seed"}
+        seeds = [] if names & set(changed) else ["--exclude-resource-type", "seed"]
+        return self._build(slot, seeds, rebuilt=changed)
 
     def keep(self, plan: Plan, build: Build) -> None:
         """Keep the manifest under the build's id, and no other one of the slot."""
@@ -90,29 +84,35 @@ class DbtBuilder:
             if old != kept:
                 old.unlink()
 
-    def _changed(self, slot: SlotName, state: Path) -> tuple[str, ...]:
-        """Models and seeds that have changed since the last success, with all that depends on them."""
+    def _changed(self, build: Build) -> tuple[str, ...]:
+        """Models and seeds that have changed since the slot's last success, with all that depends on them."""
+        slot, compare = build.slot, self._folder(build.slot) / "compare"
+        compare.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(next((self._folder(slot) / "last").glob("*.json")), compare / "manifest.json")
         listed = self._invoke(
             slot,
             [
-                *("list", "--select", MODIFIED, "--state", str(state)),
+                *("list", "--select", MODIFIED, "--state", str(compare)),
                 *("--output", "name", "--resource-type", "model", "--resource-type", "seed"),
             ],
         )
         return tuple(sorted(listed.result or ()))
 
-    def _build(self, slot: SlotName, calls: Sequence[Sequence[str]], rebuilt: tuple[str, ...] = ()) -> BuildOutcome:
-        """One or two ``dbt build`` calls; the second only if the first succeeded."""
-        results: list[NodeResult] = []
-        for arguments in calls:
-            # Unit tests are about the code, not about a night: CI runs them.
-            answer = self._call(slot, ["build", *arguments, "--exclude-resource-type", "unit_test"])
-            results += _results(answer)
-            if answer.exception is not None:
-                return BuildOutcome(tuple(results), _one_line(answer.exception), rebuilt)
-            if not answer.success:
-                return BuildOutcome(tuple(results), _failures(results), rebuilt)
-        return BuildOutcome(tuple(results), None, rebuilt)
+    def _build(self, slot: SlotName, arguments: Sequence[str], rebuilt: tuple[str, ...]) -> BuildOutcome:
+        """``dbt build`` of everything; ``rebuilt`` is handed to the macro ``should_full_refresh``."""
+        # Unit tests are about the code, not about a night: CI runs them.
+        answer = self._call(
+            slot,
+            ["build", *arguments, "--exclude-resource-type", "unit_test"],
+            {REBUILD_VARIABLE: " ".join(rebuilt)},
+        )
+        results = _results(answer)
+        error = None
+        if answer.exception is not None:
+            error = _one_line(answer.exception)
+        elif not answer.success:
+            error = _failures(results)
+        return BuildOutcome(results, error, rebuilt)
 
     def _invoke(self, slot: SlotName, arguments: Sequence[str]) -> Any:
         """Call dbt. Raises BuildError if it does not succeed."""
@@ -121,7 +121,7 @@ class DbtBuilder:
             raise BuildError(f"dbt {arguments[0]} of {self._project} failed: {_one_line(answer.exception)}")
         return answer
 
-    def _call(self, slot: SlotName, arguments: Sequence[str]) -> Any:
+    def _call(self, slot: SlotName, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> Any:
         from dbt.cli.main import dbtRunner  # 3 s to import
 
         folder = self._folder(slot)
@@ -130,7 +130,7 @@ class DbtBuilder:
             *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
         ]
         quiet = ["--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
-        with _environment(_profile_variables()):
+        with _environment(_profile_variables() | dict(variables or {})):
             return dbtRunner(manifest=self._manifest).invoke([*quiet, *arguments, *common])
 
     def _folder(self, slot: SlotName) -> Path:
@@ -138,15 +138,6 @@ class DbtBuilder:
 
     def _kept(self, slot: SlotName, build_id: int) -> Path:
         return self._folder(slot) / "last" / f"{build_id}.json"
-
-    @contextmanager
-    def _last_manifest(self, slot: SlotName) -> Iterator[Path]:
-        """A folder with the kept manifest under the name that ``--state`` wants."""
-        folder = self._folder(slot) / "compare"
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = next((self._folder(slot) / "last").glob("*.json"))
-        shutil.copyfile(kept, folder / "manifest.json")
-        yield folder
 
 
 def _marts(manifest: Any) -> tuple[str, ...]:
@@ -177,8 +168,8 @@ def _code_version(manifest: Any) -> str:
     return f"{metadata.version('yingshang')}+{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _results(answer: Any) -> list[NodeResult]:
-    return [_node_result(one) for one in getattr(answer.result, "results", ())]
+def _results(answer: Any) -> tuple[NodeResult, ...]:
+    return tuple(_node_result(one) for one in getattr(answer.result, "results", ()))
 
 
 def _node_result(one: Any) -> NodeResult:
