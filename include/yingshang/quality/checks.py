@@ -142,7 +142,7 @@ def _outcome(suite: str, item: Any, index: str, rows: Mapping[Any, Row]) -> Outc
     keep = ("element_count", "unexpected_count", "missing_count", "observed_value")
     return Outcome(
         suite=suite,
-        expectation=_name(config),
+        expectation=rule_name(config),
         severity=cast(Severity, meta["severity"]),
         reason=str(meta["reason"]),
         is_success=bool(item.success) and error is None,
@@ -152,14 +152,29 @@ def _outcome(suite: str, item: Any, index: str, rows: Mapping[Any, Row]) -> Outc
     )
 
 
-def _name(config: Any) -> str:
-    """``expect_column_values_to_be_between(reread_ratio, min_value=0.6)``: readable, and the same every night."""
-    leading = [str(config.kwargs[key]) for key in ("column", "column_A", "column_B") if key in config.kwargs]
+def rule_name(config: Any) -> str:
+    """``full_reread_ratio at least 0.6``: readable, and the same every night."""
+    names = [str(config.kwargs[key]) for key in ("column", "column_A", "column_B") if key in config.kwargs]
+    kind = str(config.type).removeprefix("expect_").removeprefix("column_").removeprefix("pair_")
+    kind = kind.removeprefix("values_to_").removeprefix("be_")
+    if kind == "between":
+        low, high = (config.kwargs.get(key) for key in ("min_value", "max_value"))
+        if low == high:
+            return f"{names[0]} is {low:g}"
+        parts = [f"at least {low:g}"] if low is not None else []
+        parts += [f"at most {high:g}"] if high is not None else []
+        return f"{names[0]} {' and '.join(parts)}"
+    if kind == "equal" and len(names) == 2:
+        return f"{names[0]} equals {names[1]}"
+    if kind == "null":
+        return f"{names[0]} is empty"
+    if kind == "in_set":
+        return f"{names[0]} in {', '.join(map(str, config.kwargs['value_set']))}"
     skipped = ("column", "column_A", "column_B", "batch_id")
     rest = [
         f"{key}={value}" for key, value in sorted(config.kwargs.items()) if key not in skipped and value is not None
     ]
-    return f"{config.type}({', '.join(leading + rest)})"
+    return " ".join([*names, kind.replace("_", " "), *rest])
 
 
 def _error(info: Mapping[str, Any]) -> str | None:

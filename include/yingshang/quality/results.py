@@ -8,7 +8,7 @@ from yingshang.quality.checks import Failure, Outcome
 
 
 def explain(subject: str, outcome: Outcome, failure: Failure | None = None) -> str:
-    """``<subject>: full_reread_ratio is 0.41; expected <expectation>: <reason>``"""
+    """``<subject>: full_reread_ratio is 0.41; expected full_reread_ratio at least 0.6: <reason>``"""
     if outcome.error is not None:
         said = f"could not be evaluated ({outcome.error})"
     elif failure is not None:

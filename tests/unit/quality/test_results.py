@@ -28,7 +28,7 @@ def test_failures_name_the_rows_and_what_was_observed_in_them(tmp_path):
     assert [(one.index, one.observed) for one in pair.failures] == [(12, {"rows": 0, "other": 1})]
     assert (between.severity, pair.severity) == ("stop", "warn")
     text = explain("lot of 210200", between, between.failures[0])
-    assert text == ("lot of 210200: rows is 0; expected expect_column_values_to_be_between(rows, min_value=1.0): empty")
+    assert text == ("lot of 210200: rows is 0; expected rows at least 1: empty")
     json.dumps(observed(between.observed, between.failures[0].observed))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from yingshang.contracts import load_contracts
 from yingshang.errors import UsageError
-from yingshang.quality import suites
+from yingshang.quality import catalogue, suites
 from yingshang.quality.derived import derived_expectations, null_share, unknown_share
 from yingshang.quality.marks import stop, warn
 from yingshang.settings import settings
@@ -104,3 +104,8 @@ def test_great_expectations_is_imported_only_when_a_gate_runs():
         "sys.exit('great_expectations' in sys.modules or 'pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
+
+
+def test_the_list_of_rules_in_the_docs_is_that_of_the_suites():
+    text = catalogue.page().read_text(encoding="utf-8")
+    assert catalogue.renewed(text) == text, "run `python -m yingshang.quality.catalogue`"
