@@ -7,6 +7,7 @@ run in separate processes; the ledger carries the state from one to the next.
 import datetime as dt
 
 from yingshang.publish.announcement import Announcement, announce
+from yingshang.publish.lineage import Trace, trace
 from yingshang.publish.machine import Publisher
 from yingshang.publish.model import BuildReport, GateReport, Publication
 
@@ -15,11 +16,14 @@ __all__ = [
     "BuildReport",
     "GateReport",
     "Publication",
+    "Trace",
     "announce",
     "audit",
     "build",
     "publish",
+    "retire",
     "rollback",
+    "trace",
 ]
 
 
@@ -41,3 +45,8 @@ def publish(build_id: int | None, run_id: str | None) -> Publication:
 def rollback(reason: str) -> Publication:
     """Show the publication before the live one again. See :meth:`Publisher.rollback`."""
     return Publisher().rollback(reason)
+
+
+def retire(mart: str, reason: str) -> None:
+    """End a mart for readers. See :meth:`Publisher.retire`."""
+    Publisher().retire(mart, reason)
