@@ -230,7 +230,10 @@ def _versions(
     found: list[Version] = []
     for key in keys:
         rows = conn.execute(query, (list(contract.delete_values), seq, *key, SHOWN_LIMIT)).fetchall()
-        found += [Version(contract.name, *row, (row[3], row[4]) in shown) for row in rows]
+        found += [
+            Version(contract.name, name, cursor, is_deleted, batch, row, is_visible, (batch, row) in shown)
+            for name, cursor, is_deleted, batch, row, is_visible in rows
+        ]
     return found
 
 
