@@ -1,0 +1,1 @@
+"""trading: the simulated public resource trading system (公共资源交易)."""

@@ -1,0 +1,80 @@
+"""How a node writes values: amounts in yuan or 万元, dates long or short, flags 0/1 or F/T. Whole columns at a time.
+
+Amounts are held in the books as whole thousandths of a yuan, so that no float ever rounds one.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from simulator.fleet import all_nodes
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+DAY = 86_400
+HELD_ABOVE_MILLI = 3_000_000_000_000
+
+
+@lru_cache(maxsize=1)
+def _nodes() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """Per node: writes F/T; dates short 0 never 1 mixed 2 always; 万元 0 never 1 mixed 2 always."""
+    levels = {"never": 0, "mixed": 1, "always": 2}
+    nodes = all_nodes()
+    return (
+        np.array([node.flags == ("F", "T") for node in nodes]),
+        np.array([levels[node.short_dates] for node in nodes], dtype=np.int8),
+        np.array([levels[node.ten_thousands] for node in nodes], dtype=np.int8),
+    )
+
+
+def price_units(rng: np.random.Generator, node: Ints) -> Bools:
+    """Whether each row's amount is in 万元."""
+    habit = _nodes()[2][node]
+    return (habit == 2) | ((habit == 1) & (rng.random(len(node)) < 0.35))
+
+
+def amount_text(milli: pl.Expr, in_ten_thousands: pl.Expr) -> pl.Expr:
+    """Decimal text without trailing zeros. Amounts in 万元 must be whole cents."""
+    return pl.when(in_ten_thousands).then(_decimal(milli // 10, 6)).otherwise(_decimal(milli, 3))
+
+
+def _decimal(units: pl.Expr, places: int) -> pl.Expr:
+    whole = (units // 10**places).cast(pl.String)
+    part = (units % 10**places).cast(pl.String).str.zfill(places)
+    return (whole + "." + part).str.strip_chars_end("0").str.strip_chars_end(".")
+
+
+def yuan_cents(milli: pl.Expr) -> pl.Expr:
+    """Cents, rounded half up, as a decimal of two places rounds a positive amount."""
+    return (milli + 5) // 10
+
+
+def seconds_text(seconds: Ints) -> pl.Series:
+    """yyyyMMddHHmmss of seconds since 1970 in Shanghai's own time."""
+    return (pl.Series(seconds, dtype=pl.Int64) * 1000).cast(pl.Datetime("ms")).dt.strftime("%Y%m%d%H%M%S")
+
+
+def event_text(seconds: Ints, node: Ints) -> pl.Series:
+    """A time as the node writes it: with the time of day, or the date alone."""
+    habit = _nodes()[1][node]
+    short = (habit == 2) | ((habit == 1) & ((seconds // 60) % 2 == 0))
+    full = seconds_text(seconds)
+    return pl.select(pl.when(pl.Series(short)).then(full.str.slice(0, 8)).otherwise(full)).to_series()
+
+
+def flag_text(value: Bools, node: Ints) -> pl.Series:
+    letters = _nodes()[0][node]
+    return pl.Series(np.where(letters, np.where(value, "T", "F"), np.where(value, "1", "0")))
+
+
+def true_flag() -> pl.Expr:
+    """What the node in column ``_node`` writes for true."""
+    letters = pl.Series(_nodes()[0])
+    return pl.when(pl.lit(letters).gather(pl.col("_node").cast(pl.UInt32))).then(pl.lit("T")).otherwise(pl.lit("1"))
+
+
+def false_flag() -> pl.Expr:
+    letters = pl.Series(_nodes()[0])
+    return pl.when(pl.lit(letters).gather(pl.col("_node").cast(pl.UInt32))).then(pl.lit("F")).otherwise(pl.lit("0"))

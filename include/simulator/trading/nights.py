@@ -1,0 +1,309 @@
+"""What changes in one night of trading: new records, corrections, withdrawals, deletions, re-sent and late ones.
+
+A record gets at most one ordinary change a night. Cursors lie in the business date, apart from a few records on
+PostgreSQL and API nodes whose cursor lies up to 90 minutes before the greatest one the node had shown before: a reader
+that overlaps its windows by two hours sees them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from simulator.books import Books, Frames, Night, NightPlan, date_of, day_of, number_of
+from simulator.fleet import Fleet, all_nodes
+from simulator.tables import Table
+from simulator.trading.broken import FUTURE_CURSOR
+from simulator.trading.cohort import Arrivals, Numbers, Seeds, cohort, pick_types
+from simulator.trading.habits import DAY, event_text, false_flag, seconds_text, true_flag
+from simulator.trading.history import as_book, earlier_version, forced_projects, reprice, spread_bad
+from simulator.trading.schema import TRADING
+from simulator.trading.world import World
+
+NEW_PROJECTS = 0.0006
+SHARES = {"correction": 0.0012, "resent": 0.0006, "tombstone": 0.0002, "revived": 0.00003}
+AT_LEAST = {"correction": 5, "resent": 3, "tombstone": 1, "revived": 1}
+BAD_SHARE, BAD_AT_LEAST = 0.0005, 3
+LATE_CURSORS = 0.01
+LATE_SECONDS = 5400
+
+
+def next_night(world: World, fleet: Fleet, books: Books, night: date) -> Night:
+    """All that happens in ``night``, given the books up to the night before."""
+    rng = world.rng("night", night.isoformat())
+    before = number_of(night - timedelta(days=1))
+    numbers = Numbers(**books.meta.counters[TRADING.name])
+    fresh, pending, numbers = _new_projects(world, fleet, books, rng, night, numbers)
+    revised = _revision(fleet, books, rng, before)
+    delivered: Frames = {}
+    for table in TRADING.tables:
+        latest = books.latest(table.dataset)
+        due = books.pending(table.dataset, day_of(night))
+        new = _back_dated(books, rng, table, latest, as_book(pl.concat([due, fresh[table.dataset]]), night))
+        changed = _changes(fleet, books, rng, table, _changeable(latest, table.dataset, revised, fleet), night)
+        delivered[table.dataset] = pl.concat([new, *changed])
+    bad_rows = max(BAD_AT_LEAST, int(sum(f.height for f in delivered.values()) * BAD_SHARE))
+    serial = 10_000_000 + (day_of(night) - day_of(date(2024, 8, 1))) * 10_000
+    models = {d: f.filter(pl.col("_kind") == "new") for d, f in delivered.items()}
+    for dataset, bad in spread_bad(rng, models, bad_rows, serial).items():
+        delivered[dataset] = pl.concat([delivered[dataset], bad])
+    delivered = {d: _repeat_in_drop(rng, d, f) for d, f in delivered.items()}
+    late = _late_nodes(fleet, rng, night, delivered, revised)
+    return _with_drops(books, rng, night, before, delivered, pending, late, revised, asdict(numbers))
+
+
+def _new_projects(
+    world: World, fleet: Fleet, books: Books, rng: np.random.Generator, night: date, numbers: Numbers
+) -> tuple[Frames, Frames, Numbers]:
+    """Projects of today: at least one at the province and two at a county or city of each connector kind."""
+    members = np.array(fleet.indexes)
+    some = [0]
+    for connector in ("postgres", "http", "csv", "xlsx", "xml"):
+        some += rng.choice([node.index for node in fleet.of(connector)], 2).tolist()
+    count = max(len(some), int(NEW_PROJECTS * 75_000 * books.meta.scale))
+    share = world.node_weight[members] / world.node_weight[members].sum()
+    node = np.concatenate([some, rng.choice(members, count - len(some), p=share)]).astype(np.int64)
+    seeds = Seeds(
+        day=np.full(count, day_of(night)),
+        node=node,
+        kind=pick_types(world, rng, node),
+        unknown=rng.random(count) < 0.02,
+        held=np.where(rng.random(count) < 0.02, 1, 0),
+    )
+    frames, after = cohort(world, rng, seeds, numbers, Arrivals(late=0.1, never=0.02, at_least=2))
+    today = pl.col("_due") <= day_of(night)
+    return {d: f.filter(today) for d, f in frames.items()}, {d: f.filter(~today) for d, f in frames.items()}, after
+
+
+def _changeable(
+    latest: pl.DataFrame, dataset: str, revised: Sequence[tuple[int, str, int]], fleet: Fleet
+) -> pl.DataFrame:
+    """Records that may change tonight: not those whose drop is being revised."""
+    busy = [node for node, name, _ in revised if name == dataset]
+    connector = pl.Series([node.connector for node in all_nodes()])
+    return latest.filter(~pl.col("_node").is_in(busy)).with_columns(
+        _connector=connector.gather(latest.filter(~pl.col("_node").is_in(busy))["_node"])
+    )
+
+
+def _changes(
+    fleet: Fleet, books: Books, rng: np.random.Generator, table: Table, latest: pl.DataFrame, night: date
+) -> list[pl.DataFrame]:
+    """Corrections, re-sent records, deletions and restored ones, in this order."""
+    live = latest.filter(~pl.col("_deleted"))
+    live = live[rng.permutation(live.height)]
+    # one of each connector kind first, so that each kind of change meets each kind of source
+    live = live.with_columns(_turn=pl.int_range(pl.len()).over("_connector") // 4).sort("_turn", maintain_order=True)
+    sizes = {kind: min(max(AT_LEAST[kind], int(live.height * SHARES[kind])), live.height // 4) for kind in SHARES}
+    cut = np.cumsum([0, sizes["correction"], sizes["resent"]])
+    corrected = _touch(books, rng, table, live[cut[0] : cut[1]], night, "correction")
+    resent = _touch(books, rng, table, live[cut[1] : cut[2]], night, "resent")
+    ordinary = live[cut[2] :].filter(pl.col("_p") > forced_projects(fleet))
+    gone = ordinary[: sizes["tombstone"] * (2 if table.dataset == "notice" else 1)]
+    if table.dataset == "notice":
+        gone = pl.concat([gone, _first_notice(books, ordinary[gone.height :])])
+    dead = latest.filter(pl.col("_deleted"))
+    dead = dead[rng.permutation(dead.height)][: sizes["revived"]].with_columns(_turn=pl.lit(0, dtype=pl.Int64))
+    return [
+        _correct(rng, table, corrected),
+        resent,
+        _touch(books, rng, table, gone, night, "tombstone").with_columns(
+            _deleted=pl.lit(value=True), IS_DELETE=true_flag()
+        ),
+        _touch(books, rng, table, dead, night, "revived").with_columns(
+            _deleted=pl.lit(value=False), IS_DELETE=false_flag()
+        ),
+    ]
+
+
+def _first_notice(books: Books, candidates: pl.DataFrame) -> pl.DataFrame:
+    """One notice that opens a trade, so that a lot with no other first notice counts as withdrawn."""
+    sample = candidates[:200]
+    whole = books.rows("notice", sample)
+    first = ((whole["BULLETIN_TYPE"] == "1") & (whole["NOTICE_NATURE"] == "1")).arg_true()
+    return sample[first[:1].to_list()]
+
+
+def _touch(
+    books: Books, rng: np.random.Generator, table: Table, picks: pl.DataFrame, night: date, kind: str
+) -> pl.DataFrame:
+    """The picked versions as whole rows, with a cursor of today."""
+    if picks.is_empty():
+        return books.delivered(table.dataset, books.nights()[0])[:0]
+    number = number_of(night)
+    stamp = day_of(night) * DAY + rng.integers(7 * 3600, DAY - 600, picks.height)
+    return books.rows(table.dataset, picks).with_columns(
+        DATA_TIMESTAMP=seconds_text(stamp),
+        _kind=pl.lit(kind),
+        _night=pl.lit(number, dtype=pl.Int32),
+        _period=pl.lit(number, dtype=pl.Int32),
+        _rev=pl.lit(1, dtype=pl.Int8),
+    ).select(books.delivered(table.dataset, books.nights()[0], None).columns)  # fmt: skip
+
+
+def _correct(rng: np.random.Generator, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Change what people correct. Lots take turns: amount, region, month, all three."""
+    if frame.is_empty():
+        return frame
+    if table.dataset == "lot":
+        turn = pl.int_range(pl.len()) % 4
+        moved = frame.with_columns(
+            _turn=turn,
+            _other=_another_region(rng, frame),
+            _earlier=_another_month(rng, table, frame),
+        )
+        repriced = reprice(moved, pl.col("_milli") // 100 * 93)
+        return (
+            pl.concat([moved.filter(~pl.col("_turn").is_in([0, 3])), repriced.filter(pl.col("_turn").is_in([0, 3]))])
+            .with_columns(
+                REGION_CODE=pl.when(pl.col("_turn").is_in([1, 3])).then("_other").otherwise("REGION_CODE"),
+                CREATE_TIME=pl.when(pl.col("_turn").is_in([2, 3])).then("_earlier").otherwise("CREATE_TIME"),
+            )
+            .drop("_turn", "_other", "_earlier")
+        )
+    if table.price:
+        return reprice(frame, pl.col("_milli") // 100 * 104)
+    if table.dataset == "notice":
+        return frame.with_columns(NOTICE_NAME=pl.col("NOTICE_NAME") + "（更正）")
+    return frame.with_columns(TENDER_PROJECT_NAME=pl.col("TENDER_PROJECT_NAME") + "（更名）")
+
+
+def _another_region(rng: np.random.Generator, frame: pl.DataFrame) -> pl.Series:
+    """Another division of the same city, so that the regional meaning of the deal code stays; of the province: any city."""
+    nodes = all_nodes()
+    found = []
+    for index, present in zip(frame["_node"], frame["REGION_CODE"], strict=True):
+        node = nodes[index]
+        if node.level == "province":
+            others = [n.code for n in nodes if n.level == "city" and n.code not in ("210200", "210300", present)]
+        else:
+            others = [n.code for n in nodes if n.city == node.city and n.code != present]
+        found.append(others[int(rng.integers(0, len(others)))])
+    return pl.Series(found)
+
+
+def _another_month(rng: np.random.Generator, table: Table, frame: pl.DataFrame) -> pl.Series:
+    """40 to 90 days earlier than now said, written as the node writes dates."""
+    day = frame[table.event].str.slice(0, 8).str.to_date("%Y%m%d").cast(pl.Int32).to_numpy().astype(np.int64)
+    seconds = (day - rng.integers(40, 91, frame.height)) * DAY + 10 * 3600
+    return event_text(seconds, frame["_node"].to_numpy().astype(np.int64))
+
+
+def _back_dated(
+    books: Books, rng: np.random.Generator, table: Table, latest: pl.DataFrame, new: pl.DataFrame
+) -> pl.DataFrame:
+    """Give a few new records of database and API nodes a cursor just before what the node had already shown."""
+    base = books.nights()[0]
+    bad = pl.concat(
+        [books.delivered(table.dataset, n, ["_node", "_bad", table.cursor]) for n in {base, *books.nights()[-3:]}]
+    ).filter(pl.col("_bad").is_not_null() & (pl.col(table.cursor) != FUTURE_CURSOR))
+    shown = (
+        pl.concat([latest.select("_node", table.cursor), bad.select("_node", table.cursor)])
+        .group_by("_node").agg(pl.col(table.cursor).max().alias("_shown"))
+    )  # fmt: skip
+    queried = [node.index for node in all_nodes() if not node.sends_files]
+    marked = new.join(shown, on="_node", how="left", maintain_order="left").with_row_index("_i")
+    able = marked.filter(pl.col("_node").is_in(queried) & pl.col("_shown").is_not_null())
+    count = min(max(2, int(new.height * LATE_CURSORS)), able.height // 2)
+    chosen = able.sort("_shown", "_i", descending=[True, False])["_i"][:count]
+    back = pl.lit(pl.Series(rng.integers(60, LATE_SECONDS, new.height)))
+    late_cursor = (
+        pl.col("_shown").str.to_datetime("%Y%m%d%H%M%S") - pl.duration(seconds=back)
+    ).dt.strftime("%Y%m%d%H%M%S")  # fmt: skip
+    is_late = pl.col("_i").is_in(chosen.implode())
+    return marked.with_columns(
+        pl.when(is_late).then(late_cursor).otherwise(table.cursor).alias(table.cursor),
+        _kind=pl.when(is_late).then(pl.lit("late_cursor")).otherwise("_kind"),
+    ).drop("_i", "_shown")
+
+
+def _repeat_in_drop(rng: np.random.Generator, dataset: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """In file counties: one new row twice, one correction with the version before it from the same day."""
+    files = [node.index for node in all_nodes() if node.sends_files]
+    mine = frame.filter(pl.col("_node").is_in(files))
+    copies = mine.filter(pl.col("_kind") == "new")[:1].with_columns(_kind=pl.lit("copy"))
+    older = earlier_version(mine.filter(pl.col("_kind") == "correction")[:1], dataset, 3600)
+    return pl.concat([frame, copies, older.with_columns(_kind=pl.lit("older"))])
+
+
+def _late_nodes(
+    fleet: Fleet, rng: np.random.Generator, night: date, delivered: Frames, revised: Sequence[tuple[int, str, int]]
+) -> tuple[int, ...]:
+    """One file county whose drops of today come tomorrow; the formats take turns."""
+    kind = ("xlsx", "csv", "xml")[day_of(night) % 3]
+    busy = {node for node, _, _ in revised}
+    active = set(pl.concat([f.select("_node") for f in delivered.values()])["_node"].unique())
+    able = [node.index for node in fleet.of(kind) if node.index in active and node.index not in busy]
+    return (int(rng.choice(able)),) if able else ()
+
+
+def _revision(fleet: Fleet, books: Books, rng: np.random.Generator, before: int) -> tuple[tuple[int, str, int], ...]:
+    """The drop of last night that is sent again with other content: (node, dataset, period). None after the base."""
+    if before == books.nights()[0]:
+        return ()
+    found = []
+    for table in TRADING.tables:
+        frame = _revisable(books, table.dataset, before)
+        good = pl.struct(table.key).filter(pl.col("_bad").is_null())
+        counts = frame.group_by("_node").agg(
+            rows=pl.len(), removable=(pl.col("_kind") == "new").sum(), good=good.n_unique()
+        )
+        for node, rows, removable, good in counts.sort("_node").iter_rows():
+            if removable >= 1 and good >= 2:
+                found.append((rows, node, table.dataset))
+    if not found:
+        return ()
+    widest = [entry for entry in found if entry[0] >= max(found)[0] // 2]
+    _, node, dataset = widest[int(rng.integers(0, len(widest)))]
+    return ((node, dataset, before),)
+
+
+def _revisable(books: Books, dataset: str, before: int) -> pl.DataFrame:
+    files = [node.index for node in all_nodes() if node.sends_files]
+    frame = books.delivered(dataset, before)
+    return frame.filter(pl.col("_node").is_in(files) & (pl.col("_period") == before) & (pl.col("_rev") == 1))
+
+
+def _revised_rows(
+    books: Books, rng: np.random.Generator, dataset: str, node: int, period: int, night: date
+) -> pl.DataFrame:
+    """The second revision of a drop: one new record is gone, one is corrected this morning, the rest is as it was."""
+    table = TRADING.table(dataset)
+    first = _revisable(books, dataset, period).filter(pl.col("_node") == node)
+    keys = list(table.key)
+    gone = first.filter((pl.col("_kind") == "new") & pl.col("_bad").is_null())[:1]
+    kept = first.join(gone.select(keys), on=keys, how="anti", maintain_order="left", nulls_equal=True)
+    kept = kept.with_columns(_kind=pl.when(pl.col("_bad").is_null()).then(pl.lit("resent_drop")).otherwise("_kind"))
+    target = kept.filter(pl.col("_bad").is_null()).sort(table.cursor)[-1:]
+    corrected = _correct(rng, table, target).with_columns(
+        DATA_TIMESTAMP=seconds_text(np.array([day_of(night) * DAY + int(rng.integers(600, 6 * 3600))])),
+        _kind=pl.lit("correction"),
+    )
+    return pl.concat([kept, corrected]).with_columns(
+        _night=pl.lit(number_of(night), dtype=pl.Int32), _rev=pl.lit(2, dtype=pl.Int8)
+    )
+
+
+def _with_drops(
+    books: Books, rng: np.random.Generator, night: date, before: int, delivered: Frames, pending: Frames,
+    late: tuple[int, ...], revised: tuple[tuple[int, str, int], ...], counters: dict[str, int],
+) -> Night:  # fmt: skip
+    """Put aside what comes late, add what was late last night and what is revised."""
+    held: Frames = {}
+    for table in TRADING.tables:
+        frame = delivered[table.dataset]
+        held[table.dataset] = frame.filter(pl.col("_node").is_in(late))
+        parts = [frame.filter(~pl.col("_node").is_in(late))]
+        owed = books.held(table.dataset, before)
+        if owed is not None:
+            parts.append(owed.with_columns(_night=pl.lit(number_of(night), dtype=pl.Int32)))
+        parts += [
+            _revised_rows(books, rng, table.dataset, node, period, night)
+            for node, dataset, period in revised
+            if dataset == table.dataset
+        ]
+        delivered[table.dataset] = pl.concat(parts)
+    arrived = books.plan(before).late_nodes if date_of(before) >= date_of(books.nights()[0]) else ()
+    return Night(delivered, pending, held, NightPlan(late, arrived, revised), counters)
