@@ -51,6 +51,19 @@ def test_readers_that_think_see_a_mixture_only_without_the_wait_before_the_flip(
     assert bool(tally.mixed) == isinstance(guard, NoFlipWait)
 
 
+def test_new_columns_arrive_while_readers_read(warehouse) -> None:
+    """Columns are added under short locks that give way to readers, never the other way round."""
+    builder = SqlBuilder()
+    one = publisher(builder)
+    cycle(one)
+    with eight_readers() as tally:
+        for number in range(4):
+            builder.columns[f"extra_{number}"] = "text"
+            cycle(one)
+    assert (tally.mixed, tally.failed) == ([], [])
+    assert tally.worst_seconds < 2
+
+
 def test_a_mart_without_its_slot_filter_shows_two_builds(warehouse) -> None:
     """Negative control: the readers above notice a view that forgets the slot."""
     one = publisher()

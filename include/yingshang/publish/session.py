@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -104,25 +104,19 @@ def publisher_session(limits: Limits) -> Iterator[Session]:
         PublicationPostponed: another publisher is at work and did not finish within the limit.
         PublisherInterrupted: the connection was lost; what the step left is repaired by the next one.
     """
-    conn = _connect()
-    try:
-        _check_sight(conn)
-        _take_lock(conn, limits)
-        monitor = _connect()
+    with closing(_connect()) as conn, closing(_connect()) as monitor:
         try:
+            _check_sight(conn)
+            _take_lock(conn, limits)
             _end_orphans(monitor)
             yield Session(conn, monitor, limits)
-        finally:
-            monitor.close()
-    except psycopg.OperationalError as error:
-        if not (conn.broken or conn.closed):
-            raise
-        raise PublisherInterrupted(
-            f"the publisher lost its connection to the warehouse ({type(error).__name__}). Readers keep the last"
-            " publication; run the step again"
-        ) from error
-    finally:
-        conn.close()
+        except psycopg.OperationalError as error:
+            if not any(one.broken or one.closed for one in (conn, monitor)):
+                raise
+            raise PublisherInterrupted(
+                f"the publisher lost its connection to the warehouse ({type(error).__name__}). Readers keep the last"
+                " publication; run the step again"
+            ) from error
 
 
 def _connect() -> psycopg.Connection[Any]:
