@@ -224,6 +224,18 @@ def test_accepting_an_older_drop_brings_it_back_and_rejecting_names_the_hidden_o
         assert f"batch {second}" in (override(first, "reject", reason="it was not").hint or "")
 
 
+def test_a_word_on_a_drop_holds_for_the_same_file_read_again(warehouse):
+    with warehouse.connect("ingest") as db:
+        open_night(db)
+        first = add_drop(db, "210211", lot_rows("210211", 3), "20240812", drop_sha256="same")
+        open_night(db, "run-2")
+        again = add_drop(db, "210211", lot_rows("210211", 3), "20240812", drop_sha256="same", run_id="run-2")
+        override(first, "reject", reason="a test file")
+        assert last_events(db) == {first: "withdrawn", again: "withdrawn"}
+        assert override(again, "accept", reason="it was none").superseded == ()
+        assert last_events(db) == {first: "withdrawn", again: "admitted"}
+
+
 def test_an_unknown_run_is_named(warehouse):
     with pytest.raises(UsageError, match="'nope'"):
         run_landing_gate("nope")

@@ -88,6 +88,17 @@ def test_status_tells_nights_ages_and_what_waits(night, capsys):
     assert len(content["provisions"]) == 7 * 115
 
 
+def test_a_refused_window_that_was_read_again_needs_no_word(night, capsys):
+    db, _, bad = night
+    cli(capsys, "gate")
+    ledger.open_night(db, "run-2", NIGHT)
+    again = add_batch(db, "210300", lot_rows("210300", 3), run_id="run-2", cursor_high="20240816010000")
+    ledger.admit(db, [again], reason="test", actor="test")
+    db.commit()
+    assert [(one.batch_id, one.read_again_by) for one in status().waiting] == [(bad, again)]
+    assert f"{bad}: trading.lot" not in cli(capsys, "status")[1]
+
+
 def test_status_counts_the_nights_behind(night, warehouse):
     db, _, _ = night
     ledger.open_night(db, "run-4", NIGHT.replace(day=16))

@@ -120,15 +120,16 @@ def _say_behind(console: Console, found: Status, everything: bool) -> None:
 
 
 def _say_waiting(console: Console, found: Status) -> None:
-    if not found.waiting:
+    waiting = [one for one in found.waiting if one.read_again_by is None]
+    if not waiting:
         return
     console.print("\n[bold]Batches without a word[/] (`yingshang gate`, or `gate accept|reject BATCH --reason`)")
-    for one in found.waiting[:SHOWN_BATCHES]:
+    for one in waiting[:SHOWN_BATCHES]:
         console.print(f"  {one.batch_id}: {one.dataset} of {one.node_code}, night {one.night}, {one.raw_rows:,} rows")
         for refusal in one.refusals:
             console.print(f"    refused: {refusal}", soft_wrap=True, markup=False)
-    if len(found.waiting) > SHOWN_BATCHES:
-        console.print(f"  and {len(found.waiting) - SHOWN_BATCHES} more: see --json")
+    if len(waiting) > SHOWN_BATCHES:
+        console.print(f"  and {len(waiting) - SHOWN_BATCHES} more: see --json")
 
 
 def _table(title: str) -> Table:

@@ -19,8 +19,8 @@ Decision = Literal["accept", "reject"]
 class Override:
     """What became of the batch.
 
-    ``superseded``: the admitted drops of the same period that an accepted one replaces. ``hint``: what else a person
-    may want to do.
+    ``superseded``: the drops of the same period that an accepted one replaces. ``hint``: what else a person may want to
+    do.
     """
 
     batch_id: int
@@ -41,7 +41,8 @@ def override(batch_id: int, decision: Decision, *, reason: str, actor: str | Non
 
     Args:
         decision: ``accept`` writes ``admitted``, and ``superseded`` for an admitted drop of the same period, whatever
-            the revisions: the person's word counts. ``reject`` writes ``withdrawn``.
+            the revisions: the person's word counts. ``reject`` writes ``withdrawn``. Either holds for the same file
+            where later nights have read it again.
         reason: why; kept with the event.
         actor: who; the operating system's user when None.
 
@@ -60,31 +61,46 @@ def override(batch_id: int, decision: Decision, *, reason: str, actor: str | Non
             raise UsageError(f"batch {batch_id} ({dataset} of {batch.node_code}) is already {event}")
         rivals = _drops_of_period(connection, batch)
         superseded: list[int] = []
+        decided = [batch_id]
         hint = None
         if decision == "accept":
-            superseded = [rival for rival, said in rivals if said == "admitted"]
-        elif batch.event == "admitted" and (hidden := [rival for rival, said in rivals if said == "superseded"]):
-            hint = f"batch {hidden[-1]} of the same period is superseded: `yingshang gate accept {hidden[-1]}` shows it"
+            superseded = [one.batch_id for one in rivals if one.event == "admitted" or one.is_same_file]
+        else:
+            decided += [one.batch_id for one in rivals if one.is_same_file]
+            hidden = [one.batch_id for one in rivals if one.event == "superseded"]
+            if batch.event == "admitted" and hidden:
+                newest = hidden[-1]
+                hint = f"batch {newest} of the same period is superseded: `yingshang gate accept {newest}` shows it"
         ledger.record_events(
             connection, superseded, "superseded", reason=f"batch {batch_id} was accepted: {reason}", actor=who
         )
-        ledger.record_events(connection, [batch_id], event, reason=reason, actor=who)
+        ledger.record_events(connection, decided, event, reason=reason, actor=who)
     return Override(batch_id, dataset, batch.node_code, event, tuple(superseded), hint)
 
 
-def _drops_of_period(connection: psycopg.Connection[Any], batch: ledger.Batch) -> list[tuple[int, str | None]]:
-    """Other drops of the node, dataset and period: (batch id, last event), by id."""
+@dataclass(frozen=True)
+class _Rival:
+    """Another drop of the same node, dataset and period. ``is_same_file``: the same file, read again and not judged."""
+
+    batch_id: int
+    event: str | None
+    is_same_file: bool
+
+
+def _drops_of_period(connection: psycopg.Connection[Any], batch: ledger.Batch) -> list[_Rival]:
     if batch.kind != "drop":
         return []
-    return connection.execute(
+    rows = connection.execute(
         """
-        select b.batch_id, (
-            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-        )
+        select b.batch_id, last_event.event, last_event.event is null and b.drop_sha256 = %s
         from ops.batch b
+        left join lateral (
+            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
+        ) last_event on true
         where b.kind = 'drop' and b.system = %s and b.dataset = %s and b.node_code = %s and b.drop_period = %s
             and b.batch_id <> %s
         order by b.batch_id
         """,
-        (batch.system, batch.dataset, batch.node_code, batch.drop_period, batch.batch_id),
-    ).fetchall()
+        (batch.drop_sha256, batch.system, batch.dataset, batch.node_code, batch.drop_period, batch.batch_id),
+    )
+    return [_Rival(*row) for row in rows]

@@ -27,6 +27,7 @@ HELD_ABOVE_YUAN = 3_000_000_000
 """Amounts above this await confirmation: they are kept, flagged, and left out of sums (docs: domain, trading)."""
 
 STATEMENT_SECONDS = 600.0
+WORK_MEM = "64MB"
 NAMED_ROWS = 12
 """How many failing rows (nodes) a message names; ops.check_result has more of them."""
 KEPT_ROWS = 200
@@ -163,6 +164,7 @@ def _measure(connection: PgConnection, build: _Build, measures: Iterable[Measure
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     figures = []
     with connection.transaction():
+        connection.execute(f"set local work_mem = '{WORK_MEM}'")
         make_source_tables(connection, load_contracts().values(), build.to_seq)
         for measure in measures:
             try:

@@ -94,7 +94,12 @@ class ProvisionStatus:
 
 @dataclass(frozen=True)
 class WaitingBatch:
-    """A batch that no event speaks of: not judged yet, or refused. ``refusals`` are the rules that stopped it."""
+    """A batch that no event speaks of: not judged yet, or refused.
+
+    Attributes:
+        refusals: the rules that stopped it.
+        read_again_by: an admitted batch that has read the same window since, so that nobody needs to decide.
+    """
 
     batch_id: int
     run_id: str
@@ -104,6 +109,7 @@ class WaitingBatch:
     kind: str
     raw_rows: int
     refusals: list[str]
+    read_again_by: int | None
 
 
 @dataclass(frozen=True)
@@ -279,7 +285,17 @@ select
         from ops.check_result c
         where c.batch_id = b.batch_id and c.severity = 'stop' and not c.is_success
         order by c.message
-    ) as refusals
+    ) as refusals,
+    (
+        select min(a.batch_id)
+        from ops.batch a
+        cross join lateral (
+            select e.event from ops.batch_event e where e.batch_id = a.batch_id order by e.seq desc limit 1
+        ) last_event
+        where a.system = b.system and a.dataset = b.dataset and a.node_code = b.node_code and a.batch_id > b.batch_id
+            and a.kind <> 'drop' and b.kind <> 'drop' and last_event.event = 'admitted'
+            and coalesce(a.cursor_low, '') <= coalesce(b.cursor_low, '') and a.cursor_high >= b.cursor_high
+    ) as read_again_by
 from ops.batch b
 where not exists (select from ops.batch_event e where e.batch_id = b.batch_id)
 order by b.batch_id
