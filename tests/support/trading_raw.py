@@ -136,12 +136,12 @@ class Models:
 
     def seed(self, schema: str) -> None:
         """Load the seeds of a schema."""
-        self._dbt("seed", schema)
+        self.checked("seed", schema)
 
     def build(self, schema: str, *, to_seq: int, night: dt.date = FIRST_NIGHT, full: bool = False) -> int:
         """One build of all models up to ``to_seq``; an incremental one goes on from the last of the schema."""
         build_id = self.open(schema, to_seq=to_seq, night=night, full=full)
-        self._dbt("run", schema, *(["--full-refresh"] if full else []))
+        self.checked("run", schema, *(["--full-refresh"] if full else []))
         return build_id
 
     def open(self, schema: str, *, to_seq: int, night: dt.date = FIRST_NIGHT, full: bool = False) -> int:
@@ -174,6 +174,16 @@ class Models:
                 ]
             )  # fmt: skip
 
+    def checked(self, command: str, schema: str, *arguments: str) -> None:
+        """Run dbt; it must succeed."""
+        result = self.run(command, schema, *arguments)
+        bad = [
+            f"{one.node.name}: {one.message}"
+            for one in getattr(result.result, "results", []) or []
+            if one.status not in ("success", "pass")
+        ]
+        assert result.success, f"dbt {command}: {result.exception or bad}"
+
     def differences(self, one: str, other: str) -> dict[str, int]:
         """Rows that are in one schema only, by mart: EXCEPT ALL both ways, _slot and _build_id apart."""
         found = {}
@@ -204,15 +214,6 @@ class Models:
     def row(self, query: str) -> tuple[Any, ...]:
         (found,) = self.rows(query)
         return found
-
-    def _dbt(self, command: str, schema: str, *arguments: str) -> None:
-        result = self.run(command, schema, *arguments)
-        bad = [
-            f"{one.node.name}: {one.message}"
-            for one in getattr(result.result, "results", []) or []
-            if one.status not in ("success", "pass")
-        ]
-        assert result.success, f"dbt {command}: {result.exception or bad}"
 
 
 def copied_project(folder: Path, edits: Mapping[str, tuple[str, str]]) -> Path:
