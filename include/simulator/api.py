@@ -4,7 +4,8 @@
 ``client_id\\ntimestamp\\nnonce`` gives a token for a while. ``GET api/v1/<TABLE>?from=&to=&limit=&after=`` gives rows
 with cursor in (from, to], in the order of (cursor, primary key), one page at a time; ``to`` is fixed in the ``next``
 links and is the exchange's clock unless given. Every request is signed over method, path with query as sent, timestamp
-and nonce; timestamps are seconds since 1970 or yyyyMMddHHmmss (Shanghai or UTC), at most five minutes off, nonces serve once.
+and nonce. Timestamps are seconds since 1970 or yyyyMMddHHmmss (Shanghai or UTC), at most five minutes off; nonces serve
+once.
 """
 
 import base64
@@ -95,9 +96,8 @@ class _Gateway:
             city = self._city(request)
             body = await _json_body(request)
             client = self.clients[city.code]
-            if body["client_id"] != client.client_id:
-                raise RefusedError(401, "unknown_client", "this client is not known here")
-            message = "\n".join([client.client_id, body["timestamp"], body["nonce"]])
+            message = "\n".join([body["client_id"], body["timestamp"], body["nonce"]])
+            _known(body["client_id"] == client.client_id)
             self._check(city, client, message, body["timestamp"], body["nonce"], body["signature"])
         except RefusedError as refused:
             return refused.response
@@ -111,17 +111,9 @@ class _Gateway:
         try:
             city = self._city(request)
             self._authorize(request, city)
-            table = self.tables.get(request.path_params["table"])
-            if table is None:
-                raise RefusedError(404, "unknown_table", f"{city.code} has no table {request.path_params['table']!r}")
+            table = self._table(request, city)
             fault = self.faults.next_for(city.code)
-            if fault == "html_page":
-                return HTMLResponse("<html><body><h1>系统维护中</h1></body></html>")
-            if fault == "server_error":
-                raise RefusedError(500, "internal_error", "NullPointerException")
-            if fault == "rate_limit":
-                raise RefusedError(429, "too_many_requests", "try again later", {"Retry-After": "1"})
-            return self._rows(request, city, table, fault)
+            return _spoilt_page(fault) or self._rows(request, city, table, fault)
         except RefusedError as refused:
             return refused.response
 
@@ -132,6 +124,12 @@ class _Gateway:
         if code in read_control(self.root).down:
             raise RefusedError(503, "maintenance", f"{code} is down for maintenance")
         return self.cities[code]
+
+    def _table(self, request: Request, city: Node) -> Table:
+        name = request.path_params["table"]
+        if name not in self.tables:
+            raise RefusedError(404, "unknown_table", f"{city.code} has no table {name!r}")
+        return self.tables[name]
 
     def _authorize(self, request: Request, city: Node) -> None:
         headers = request.headers
@@ -283,6 +281,23 @@ def _moments(stamp: str) -> list[float]:
         raise RefusedError(401, "stale_timestamp", "the timestamp is not a time") from None
 
 
+def _known(is_client: bool) -> None:
+    if not is_client:
+        raise RefusedError(401, "unknown_client", "this client is not known here")
+
+
+def _spoilt_page(fault: str | None) -> Response | None:
+    """What a city sends instead of a page of rows."""
+    match fault:
+        case "html_page":
+            return HTMLResponse("<html><body><h1>系统维护中</h1></body></html>")
+        case "server_error":
+            raise RefusedError(500, "internal_error", "NullPointerException")
+        case "rate_limit":
+            raise RefusedError(429, "too_many_requests", "try again later", {"Retry-After": "1"})
+    return None
+
+
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
@@ -296,11 +311,11 @@ def _after(text: str | None, keys: int) -> list[str] | None:
         return None
     try:
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if len(found) != keys + 1 or not all(isinstance(part, str) for part in found):
-            raise ValueError
     except (ValueError, TypeError, binascii.Error):
-        raise RefusedError(400, "bad_after", "after is taken from a next link, as it is") from None
-    return list(found)
+        found = None
+    if not isinstance(found, list) or len(found) != keys + 1 or not all(isinstance(part, str) for part in found):
+        raise RefusedError(400, "bad_after", "after is taken from a next link, as it is")
+    return found
 
 
 def _opaque(last: list[str]) -> str:

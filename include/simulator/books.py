@@ -5,8 +5,8 @@ in the future; ``held`` the rows of drops that come a night late. The present st
 functions of this log. A night is written to a folder of its own and takes effect by one rename of ``province.json``.
 
 Columns of the books beside the national ones: ``_p`` project number, ``_node`` node index, ``_type``, ``_milli`` amount
-in thousandths of a yuan, ``_deleted``, ``_kind`` why the version was delivered, ``_bad`` how it breaks the contract (null:
-it does not), ``_night`` yyyymmdd of the delivery, ``_period`` and ``_rev`` period and revision of the drop it came with.
+in thousandths of a yuan, ``_deleted``, ``_kind`` why the version was delivered, ``_bad`` how it breaks the contract
+(null: it does not), ``_night`` yyyymmdd of the delivery, ``_period`` and ``_rev`` period and revision of its drop.
 """
 
 import json

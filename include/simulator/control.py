@@ -1,4 +1,4 @@
-"""How tests tell a served province to misbehave: ``control.json`` in the state folder, read by the servers at each request.
+"""How tests tell a served province to misbehave: ``control.json`` in the state folder, read at each request.
 
 ``down``: nodes that refuse. ``faults``: node -> fault -> how many times (0: until it is lifted).
 

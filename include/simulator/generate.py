@@ -48,7 +48,7 @@ def members(meta: Meta) -> Fleet:
 
 
 def prepare_night(books: Books) -> tuple[date, Night]:
-    """Write the files of the next night. They take effect with :func:`commit_night`; the same call gives the same files."""
+    """Write the files of the next night, the same at each call. They count once :func:`commit_night` has run."""
     meta = books.meta
     night = meta.last_night + timedelta(days=1)
     content = next_night(world(meta.seed, meta.scale), members(meta), books, night)

@@ -190,7 +190,7 @@ class Province:
         if not path.is_file():
             known = ", ".join(str(n) for n in self.nights)
             raise ProvinceError(f"there is no night {night} in {self.state}: there are {known}")
-        codes = {name: pl.String for name in ("dataset", "node_code", "type_code", "connector", "reason")}
+        codes = dict.fromkeys(("dataset", "node_code", "type_code", "connector", "reason"), pl.String)
         return pl.read_csv(path, schema_overrides={**codes, **kinds})
 
 

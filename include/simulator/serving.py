@@ -122,7 +122,7 @@ def connections(root: Path, system: System, fleet: Fleet, ports: Ports, password
 
 async def _run(
     root: Path, server: Cluster, fleet: Fleet, sockets: dict[str, socket.socket], passwords: dict[str, str],
-    with_parent: bool, ready: Callable[[str], None],  # noqa: FBT001
+    with_parent: bool, ready: Callable[[str], None],
 ) -> None:  # fmt: skip
     cities: dict[str, Node] = {node.code: node for node in fleet.of("http")}
     gateway = f"postgresql://{frontdb.GATEWAY}:{quote(passwords[frontdb.GATEWAY], safe='')}@{LOOPBACK}:{server.port}/"
@@ -212,7 +212,7 @@ def _bound(wanted: int, last: int, name: str) -> Iterator[socket.socket]:
             continue
         with sock:
             sock.listen(128)
-            sock.setblocking(False)  # noqa: FBT003
+            sock.setblocking(False)
             yield sock
         return
     raise ProvinceError(f"port {wanted} for {name} is in use: stop what uses it, or choose another with --{name}-port")

@@ -23,13 +23,14 @@ _PARTS = {
     "_rels/.rels": f'{_HEAD}<Relationships xmlns="{_OPEN}/package/2006/relationships"><Relationship Id="rId1" '
     f'Type="{_OPEN}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
     "xl/_rels/workbook.xml.rels": f'{_HEAD}<Relationships xmlns="{_OPEN}/package/2006/relationships"><Relationship '
-    f'Id="rId1" Type="{_OPEN}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+    f'Id="rId1" Type="{_OPEN}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>'
+    "</Relationships>",
 }
 _FIXED_TIME = (2024, 8, 13, 0, 0, 0)
 
 
 def workbook(name: str, heading: list[list[str]], frame: pl.DataFrame, numbers: str | None) -> bytes:
-    """A workbook whose sheet ``name`` has the ``heading`` rows, then the rows of ``frame`` (text; null is an empty cell).
+    """A workbook whose sheet ``name`` has the ``heading`` rows, then the rows of ``frame`` (text; null: no cell).
 
     Texts of the column ``numbers`` that are decimal numbers become number cells, others stay text.
     """
@@ -71,7 +72,7 @@ def escaped(value: pl.Expr) -> pl.Expr:
     return value
 
 
-def _cell(value: pl.Expr, letter: str, may_be_number: bool) -> pl.Expr:  # noqa: FBT001
+def _cell(value: pl.Expr, letter: str, may_be_number: bool) -> pl.Expr:
     place = pl.concat_str(pl.lit(f'<c r="{letter}'), pl.col("_row"))
     text = pl.concat_str(place, pl.lit('" t="inlineStr"><is><t>'), escaped(value), pl.lit("</t></is></c>"))
     if may_be_number:

@@ -1,5 +1,7 @@
 """Rows that break the contract: a few records of their own per province, so that no live key is in doubt."""
 
+from collections import Counter
+
 import numpy as np
 import polars as pl
 
@@ -18,25 +20,30 @@ REASONS: dict[Connector, tuple[str, ...]] = {
 }
 
 
-def broken_copies(rng: np.random.Generator, table: Table, models: pl.DataFrame, first_serial: int) -> pl.DataFrame:
-    """A broken record beside each row of ``models``: its own key (numbers from ``first_serial``), one fault each."""
+def broken_copies(
+    rng: np.random.Generator, table: Table, models: pl.DataFrame, first_serial: int, used: Counter[str]
+) -> pl.DataFrame:
+    """A broken record beside each row of ``models``: its own key (numbers from ``first_serial``), one fault each.
+
+    Faults that ``used`` has least of come first.
+    """
     rows = []
     for serial, model in enumerate(models.to_dicts(), start=first_serial):
-        reason = _reason(table, model, serial)
+        reason = min(_possible(table, model), key=used.__getitem__)
+        used[reason] += 1
         row = _with_own_key(table, model, serial)
         _break(rng, table, row, reason, serial)
         rows.append(row | {"_bad": reason, "_kind": "bad", "_deleted": False})
     return pl.DataFrame(rows, schema=models.schema)
 
 
-def _reason(table: Table, model: dict[str, object], serial: int) -> str:
-    reasons = REASONS[all_nodes()[int(str(model["_node"]))].connector]
-    reason = reasons[serial % len(reasons)]
-    if reason == "not_a_number" and (table.price is None or model["_milli"] is None):
-        return "impossible_date"
-    if reason == "missing_parent" and table.dataset == "project":
-        return "missing_key"
-    return reason
+def _possible(table: Table, model: dict[str, object]) -> list[str]:
+    reasons = list(REASONS[all_nodes()[int(str(model["_node"]))].connector])
+    if model["_milli"] is None and "not_a_number" in reasons:
+        reasons.remove("not_a_number")
+    if table.dataset == "project":
+        reasons.remove("missing_parent")
+    return reasons
 
 
 def _with_own_key(table: Table, model: dict[str, object], serial: int) -> dict[str, object]:

@@ -38,6 +38,7 @@ MEDIAN_YUAN = {
     "09": 1e6,
     "10": 2e6,
 }
+MEDIA, NATIONAL_MEDIA = "辽宁省公共资源交易平台", "中国招标投标公共服务平台"
 STAGES = {
     "1": "公告",
     "2": "澄清公告",
@@ -251,7 +252,7 @@ def _lots(world: World, rng: np.random.Generator, projects: _Projects, sizes: In
 
 
 def _reckon(world: World, rng: np.random.Generator, projects: _Projects, project: Ints, ordinal: Ints) -> Ints:
-    """Estimated prices in thousandths of a yuan: log-normal around what is usual in the industry, rarely over 3 billion."""
+    """Estimated prices in thousandths of a yuan: log-normal by industry, rarely over 3 billion yuan."""
     count = len(project)
     industry = world.industry[projects.kind[project]]
     median = np.array([MEDIAN_YUAN[code] for code in sorted(MEDIAN_YUAN)])[industry.astype(np.int64) - 1]
@@ -396,13 +397,8 @@ def _notices(
         "NOTICE_NAME": pl.concat([projects.subject.gather(many), lots.name.gather(one)])
         + pl.Series(stages[bulletin.astype(np.int64) - 1]),
         "NOTICE_SEND_TIME": event_text(sent, node),
-        "NOTICE_MEDIA": pl.Series(np.where(chance(total) < 0.3, "辽宁省公共资源交易平台;中国招标投标公共服务平台", "辽宁省公共资源交易平台")),
-        "URL": pl.select(
-            pl.concat_str(
-                pl.lit("https://ggzy.example.cn/"), pl.lit(pl.Series(world.node_code[node])), pl.lit("/"),
-                pl.lit(pl.Series(bulletin)), pl.lit("/"), pl.lit(pl.Series(number)).cast(pl.String).str.zfill(9), pl.lit(".html"),
-            )
-        ).to_series(),
+        "NOTICE_MEDIA": pl.Series(np.where(chance(total) < 0.3, MEDIA + ";" + NATIONAL_MEDIA, MEDIA)),
+        "URL": _urls(world.node_code[node], bulletin, number),
         "NOTICE_NATURE": pl.Series(nature),
         "BULLETIN_TYPE": pl.Series(bulletin),
         "BID_DOC_REFER_END_TIME": _unless(~first, event_text(projects.opened[project] - 1800, node)),
@@ -410,6 +406,13 @@ def _notices(
     }  # fmt: skip
     stamp = sent + _lag(rng, total)
     return _frame(world, schema.NOTICE, columns, projects, project, stamp, np.full(total, "new"))
+
+
+def _urls(node: npt.NDArray[np.str_], bulletin: npt.NDArray[np.str_], number: Ints) -> pl.Series:
+    parts = pl.DataFrame({"node": node, "bulletin": bulletin, "number": number})
+    number_text = pl.col("number").cast(pl.String).str.zfill(9)
+    url = pl.format("https://ggzy.example.cn/{}/{}/{}.html", "node", "bulletin", number_text)
+    return parts.select(url).to_series()
 
 
 @dataclass(frozen=True)
@@ -616,7 +619,7 @@ def _frame(
         frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias("_milli"))
     else:
         whole_cents = np.where(unit, milli // 10 * 10, milli)
-        has_price = pl.lit(True) if priced is None else pl.lit(pl.Series(priced))  # noqa: FBT003
+        has_price = pl.lit(True) if priced is None else pl.lit(pl.Series(priced))
         frame = frame.with_columns(
             pl.when(has_price).then(pl.lit(pl.Series(whole_cents))).alias("_milli"),
             pl.when(pl.lit(pl.Series(unit))).then(pl.lit("1")).otherwise(pl.lit("0")).alias("PRICE_UNIT"),

@@ -1,5 +1,6 @@
 """The history of trading up to 2024-08-13: the first thing a reader of any node sees."""
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import date
 
@@ -10,7 +11,7 @@ from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Frames, Night, NightPlan,
 from simulator.fleet import Fleet, all_nodes
 from simulator.trading.broken import broken_copies
 from simulator.trading.cohort import Arrivals, Numbers, Seeds, cohort, pick_types
-from simulator.trading.habits import DAY, HELD_ABOVE_MILLI, amount_text, seconds_text, true_flag
+from simulator.trading.habits import DAY, HELD_ABOVE_MILLI, amount_text, false_flag, seconds_text, true_flag
 from simulator.trading.schema import TRADING
 from simulator.trading.world import World
 
@@ -158,8 +159,6 @@ def _repeated(world: World, frame: pl.DataFrame, dataset: str) -> list[pl.DataFr
 
 def earlier_version(frame: pl.DataFrame, dataset: str, seconds: int) -> pl.DataFrame:
     """What the rows were ``seconds`` before: another amount, an earlier cursor, alive."""
-    from simulator.trading.habits import false_flag
-
     table = TRADING.table(dataset)
     before = (
         pl.col("DATA_TIMESTAMP").str.to_datetime("%Y%m%d%H%M%S") - pl.duration(seconds=seconds)
@@ -197,9 +196,9 @@ def spread_bad(rng: np.random.Generator, delivered: Frames, count: int, first_se
     spread = shuffled.with_columns(turn=pl.int_range(pl.len()).over("_node", "dataset"))
     chosen = spread.sort("turn", maintain_order=True).head(count)
     found: Frames = {}
-    serial = first_serial
+    serial, used = first_serial, Counter[str]()
     for (dataset,), part in chosen.group_by("dataset", maintain_order=True):
         models = delivered[str(dataset)][part["row"].to_list()]
-        found[str(dataset)] = broken_copies(rng, TRADING.table(str(dataset)), models, serial)
+        found[str(dataset)] = broken_copies(rng, TRADING.table(str(dataset)), models, serial, used)
         serial += models.height
     return found

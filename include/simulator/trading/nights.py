@@ -171,7 +171,7 @@ def _correct(rng: np.random.Generator, table: Table, frame: pl.DataFrame) -> pl.
 
 
 def _another_region(rng: np.random.Generator, frame: pl.DataFrame) -> pl.Series:
-    """Another division of the same city, so that the regional meaning of the deal code stays; of the province: any city."""
+    """Another division of the same city, so that its deal codes keep their meaning; at the province any city."""
     nodes = all_nodes()
     found = []
     for index, present in zip(frame["_node"], frame["REGION_CODE"], strict=True):

@@ -1,0 +1,29 @@
+"""Books without servers: a whole province at scale 0.01 and a tiny one, each with three nights after its history."""
+
+from pathlib import Path
+
+import pytest
+
+from simulator.books import Books
+from simulator.generate import commit_night, new_books, prepare_night
+
+NIGHTS = 3
+
+
+def written(
+    root: Path, *, seed: int = 1, scale: float = 0.01, profile: str | None = None, nights: int = NIGHTS
+) -> Books:
+    books = new_books(root, seed=seed, scale=scale, profile=profile)
+    for _ in range(nights):
+        commit_night(books, *prepare_night(books))
+    return books
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Books:
+    return written(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Books:
+    return written(tmp_path_factory.mktemp("tiny"), profile="tiny")
