@@ -31,8 +31,7 @@ MARTS = Asset("yingshang://marts")
 
 @dag(
     schedule=CronTriggerTimetable("0 1 * * *", timezone="Asia/Shanghai"),
-    start_date=dt.datetime(2024, 8, 1, tzinfo=steps.SHANGHAI),
-    catchup=False,
+    catchup=False,  # and no start date: the first scheduled run is the next one, not the last one that was missed
     max_active_runs=4,
     tags=["nightly", "publication"],
     doc_md=DOC,
@@ -48,7 +47,7 @@ MARTS = Asset("yingshang://marts")
     default_args={
         "owner": "data-engineering",
         "retries": 2,
-        "retry_delay": dt.timedelta(seconds=20),
+        "retry_delay": steps.retry_delay(),
         "retry_exponential_backoff": True,
         "max_retry_delay": dt.timedelta(minutes=10),
         "execution_timeout": dt.timedelta(hours=1),

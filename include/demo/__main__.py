@@ -64,11 +64,12 @@ def clean() -> None:
 def main() -> int:
     """Run the command; every expected error is one line and exit code 1."""
     from localpg import LocalPostgresError
+    from simulator import ProvinceError
     from yingshang.errors import YingshangError
 
     try:
         app(standalone_mode=False)
-    except (DemoError, LocalPostgresError, YingshangError) as error:
+    except (DemoError, LocalPostgresError, ProvinceError, YingshangError) as error:
         Console(stderr=True).print(f"[bold red]demo:[/] {error}", highlight=False, soft_wrap=True)
         return 1
     except typer.Exit as end:

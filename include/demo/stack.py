@@ -1,6 +1,5 @@
 """Everything the demo starts and stops, in order: PostgreSQL, the warehouse, the simulated province, Airflow."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from demo.airflow import Airflow
 from demo.layout import DemoError, Layout, check_port, check_room
 from demo.processes import Service, wait_until
 from localpg import Cluster
+from simulator import Province, ProvinceError
 from yingshang import secrets
 from yingshang.warehouse.roles import init_warehouse
 
@@ -36,6 +36,7 @@ class Stack:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.cluster = Cluster(layout.warehouse, port=layout.warehouse_port)
+        self.simulated = Province(layout.province)
         self.province = Service("province", layout.run, layout.logs)
         self.airflow: Airflow | None = None
 
@@ -53,10 +54,9 @@ class Stack:
         airflow = Airflow(self.layout, self._database("airflow"))
         if not airflow.services[0].process():
             check_port(self.layout.airflow_port, "Airflow", "YINGSHANG_AIRFLOW_PORT")
-        if not (self.layout.province / "connections.json").exists():
+        if not self.simulated.is_generated:
             say("simulated province: making its history")
-            self._simulator("generate", *_province_options(options))
-            self._remember_province(options)
+            self._generate(options)
         say("simulated province: starting its servers")
         self._start_province()
         say("Airflow: metadata, api-server, scheduler, dag-processor, triggerer")
@@ -66,12 +66,12 @@ class Stack:
 
     def advance(self) -> None:
         """Let the province live through one more night."""
-        self._simulator("advance")
+        self.simulated.advance()
 
     @property
     def province_night(self) -> str:
         """The last night (yyyy-mm-dd) that the province has lived through."""
-        return self._simulator("night").strip().splitlines()[-1]
+        return self.simulated.night.isoformat()
 
     @property
     def truth(self) -> Path:
@@ -98,8 +98,8 @@ class Stack:
         """Stop everything and remove all data of the demo."""
         self.down()
         self.cluster.destroy()
-        if self.layout.province.exists():
-            self._simulator("stop", "--remove")
+        if self.simulated.is_generated:
+            self.simulated.destroy()
         shutil.rmtree(self.layout.state, ignore_errors=True)
 
     def _pid_files(self) -> list[Path]:
@@ -111,48 +111,33 @@ class Stack:
                 connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))
         return self.cluster.superuser_dsn(name)
 
-    def _start_province(self) -> None:
-        connections = self.layout.province / "connections.json"
-        if not self.province.process():
-            connections.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "simulator", "serve", "--state", str(self.layout.province)]
-            self.province.start(command, os.environ, self.layout.state)
-        wait_until(connections.exists, [self.province], "the simulated province", 180)
-        secrets.save_connections(json.loads(connections.read_text(encoding="utf-8")))
+    def _generate(self, options: Options) -> None:
+        """In a process of its own: what a large history needs of memory is given back."""
+        chosen = ["--scale", str(options.scale), "--seed", str(options.seed)]
+        profile = ["--profile", options.profile] if options.profile else []
+        command = [sys.executable, "-m", "simulator", "generate", "--state", str(self.layout.province)]
+        done = subprocess.run([*command, *chosen, *profile], capture_output=True, text=True, timeout=3600, check=False)
+        if done.returncode != 0:
+            raise DemoError(f"the simulated province can't be made: {(done.stderr or done.stdout).strip()[-500:]}")
 
-    def _simulator(self, *arguments: str) -> str:
-        command = [
-            sys.executable,
-            "-m",
-            "simulator",
-            arguments[0],
-            "--state",
-            str(self.layout.province),
-            *arguments[1:],
-        ]
-        result = subprocess.run([*command, *arguments[1:]], capture_output=True, text=True, timeout=3600, check=False)
-        if result.returncode != 0:
-            words = (result.stderr.strip() or result.stdout.strip()).splitlines()[-1:]
-            raise DemoError(f"the simulated province: {arguments[0]} failed: {' '.join(words)}")
-        return result.stdout
+    def _start_province(self) -> None:
+        command = [sys.executable, "-m", "simulator", "serve", "--state", str(self.layout.province)]
+        self.province.start(command, os.environ, self.layout.state)
+        wait_until(self._is_served, [self.province], "the simulated province", 600)
+        secrets.save_connections(self.simulated.connections())
+
+    def _is_served(self) -> bool:
+        try:
+            return bool(self.simulated.connections())
+        except ProvinceError:
+            return False
 
     def _check_province(self, options: Options) -> None:
-        made = self.layout.state / "options.json"
-        if not made.exists():
+        if not self.simulated.is_generated:
             return
-        known = json.loads(made.read_text())
-        if (known["scale"], known["seed"], known["profile"]) != (options.scale, options.seed, options.profile):
+        made = self.simulated.meta
+        if (made.scale, made.seed, made.profile) != (options.scale, options.seed, options.profile):
             raise DemoError(
-                f"the province here was made with SCALE={known['scale']:g} SEED={known['seed']}: "
+                f"the province here was made with SCALE={made.scale:g} SEED={made.seed}: "
                 "give the same, or `make clean` first"
             )
-
-    def _remember_province(self, options: Options) -> None:
-        (self.layout.state / "options.json").write_text(
-            json.dumps({"scale": options.scale, "seed": options.seed, "profile": options.profile})
-        )
-
-
-def _province_options(options: Options) -> list[str]:
-    chosen = ["--scale", str(options.scale), "--seed", str(options.seed)]
-    return [*chosen, "--profile", options.profile] if options.profile else chosen

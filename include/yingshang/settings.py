@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     keys_file: Path | None = Field(None, description="HMAC and quarantine keys, JSON")
     quarantine_days: int = Field(90, description="days until a quarantined payload expires")
     cut_off_hour: int = Field(5, description="hour of the day (Asia/Shanghai) at which a night closes at the latest")
+    retry_seconds: float = Field(20.0, description="wait before the first retry of an Airflow task")
     reader_wait_seconds: float = Field(60.0, description="how long a publication waits for readers before it ends them")
     publish_wait_seconds: float = Field(600.0, description="how long a publication waits in all before it is postponed")
 

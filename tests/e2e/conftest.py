@@ -17,6 +17,7 @@ from tests.conftest import use_state
 from demo.airflow import Airflow
 from demo.layout import Layout
 from localpg import free_port
+from simulator import Province
 from simulator.fleet import fleet
 from yingshang.settings import PROJECT_ROOT
 from yingshang.warehouse import dsn
@@ -42,9 +43,9 @@ class Demo:
     def run(self, nights: int) -> subprocess.CompletedProcess[str]:
         return self.command("run", "--profile", "tiny", "--scale", "0.02", "--nights", str(nights))
 
-    def simulator(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "simulator", arguments[0], "--state", str(self.layout.province)]
-        subprocess.run([*command, *arguments[1:]], check=True, capture_output=True, timeout=120)
+    @property
+    def province(self) -> Province:
+        return Province(self.layout.province)
 
     def reader(self) -> psycopg.Connection[Any]:
         return psycopg.connect(dsn("bi_reader"))
@@ -73,6 +74,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         patch.setenv("YINGSHANG_AIRFLOW_PORT", str(layout.airflow_port))
         patch.setenv("YINGSHANG_WAREHOUSE_PORT", str(layout.warehouse_port))
         patch.setenv("YINGSHANG_REGISTRY", str(registry))
+        patch.setenv("YINGSHANG_RETRY_SECONDS", "1")
         running = Demo(layout)
         try:
             yield running

@@ -56,8 +56,8 @@ def test_airflows_backfill_of_a_past_night_changes_no_published_row(demo: Demo) 
 
 
 def test_one_node_that_is_down_does_not_stop_the_night_and_is_named(demo: Demo) -> None:
-    demo.simulator("down", "210202")
-    demo.simulator("advance")
+    demo.province.node_down("210202")
+    demo.province.advance()
     airflow = demo.airflow
     assert wait_for_run(airflow, airflow.trigger("2024-08-17")) == "success"
     with demo.reader() as reader:
@@ -67,8 +67,8 @@ def test_one_node_that_is_down_does_not_stop_the_night_and_is_named(demo: Demo) 
         )
     assert night == "2024-08-17"
     assert missing == {"trading": ["210202"]}
-    demo.simulator("up", "210202")
-    demo.simulator("advance")
+    demo.province.node_up("210202")
+    demo.province.advance()
     assert wait_for_run(airflow, airflow.trigger("2024-08-18")) == "success"
     with demo.reader() as reader, demo.owner() as owner:
         assert_marts_equal_books(reader, demo.truth("2024-08-18"))
@@ -79,7 +79,7 @@ def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> No
     before = _fingerprints(demo)
     with demo.owner() as owner:
         owner.execute(SABOTAGE)
-    demo.simulator("advance")
+    demo.province.advance()
     airflow = demo.airflow
     try:
         run_id = airflow.trigger("2024-08-19")

@@ -28,6 +28,11 @@ def night_of(logical_date: dt.datetime | None, run_after: dt.datetime, asked: st
     return (logical_date or run_after).astimezone(SHANGHAI).date() - dt.timedelta(days=1)
 
 
+def retry_delay() -> dt.timedelta:
+    """How long a task waits before its first retry; the waits double from there."""
+    return dt.timedelta(seconds=settings().retry_seconds)
+
+
 def nodes_by_level(system: str) -> dict[str, list[str]]:
     """The nodes that provide anything of a system, by level; read from the registry with no import of the program."""
     registry = settings().registry_dir
