@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from simulator.control import Control, read_control
+from simulator.control import API_FAULTS, read_control
 from simulator.fleet import Node
 from simulator.tables import System, Table
 
@@ -195,19 +195,19 @@ class _Page:
 def _page(
     connection: psycopg.Connection, city: Node, table: Table, low: str, high: str, after: list[str] | None, limit: int
 ) -> _Page:
-    name, cursor = f"{city.schema}.{table.name.lower()}", table.cursor.lower()
-    keys = [f"coalesce({key.lower()}, '')" for key in table.key]
+    name, cursor = f"{city.schema}.{table.name.lower()}", f"t.{table.cursor.lower()}"
+    keys = [f"coalesce(t.{key.lower()}, '')" for key in table.key]
     order = ", ".join([cursor, *keys])
     window = f"{cursor} > %s and {cursor} <= %s"
-    total = int(_one(connection, f"select count(*) from {name} where {window}", [low, high]))
+    total = int(_one(connection, f"select count(*) from {name} t where {window}", [low, high]))
     where, parameters = window, [low, high]
     if after:
         where += f" and ({order}) > ({', '.join(['%s'] * len(after))})"
         parameters = [low, high, *after]
-    aliases = ", ".join(f'{column.lower()} as "{column}"' for column in table.columns)
+    aliases = ", ".join(f't.{column.lower()} as "{column}"' for column in table.columns)
     found = connection.execute(
-        f"select row_to_json(r)::text, k.* from {name} t cross join lateral (select {aliases}) r "
-        f"cross join lateral (select {order}) k where {where} order by {order} limit %s",
+        f"select row_to_json(r)::text, {order} from {name} t cross join lateral (select {aliases}) r "
+        f"where {where} order by {order} limit %s",
         [*parameters, limit + 1],
     ).fetchall()
     page = found[:limit]
@@ -238,26 +238,22 @@ class _Pool:
 
 
 class _Faults:
-    """Counts faults that are to happen so many times; a new control file starts the count anew."""
+    """Counts faults that are to happen so many times."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.serial = -1
-        self.done: dict[tuple[str, str], int] = {}
+        self.done: dict[int, int] = {}
         self.lock = threading.Lock()
 
     def next_for(self, node_code: str, only: str | None = None) -> str | None:
         """The fault that this request meets, if any. ``token_expired`` only for who asks for it."""
-        control: Control = read_control(self.root)
-        with self.lock:
-            if control.serial != self.serial:
-                self.serial, self.done = control.serial, {}
-            for fault, times in control.faults.get(node_code, {}).items():
-                if (fault == "token_expired") != (only == "token_expired"):
-                    continue
-                met = self.done.get((node_code, fault), 0)
+        for fault, (times, number) in read_control(self.root).faults.get(node_code, {}).items():
+            if fault not in API_FAULTS or (fault == "token_expired") != (only == "token_expired"):
+                continue
+            with self.lock:
+                met = self.done.get(number, 0)
                 if times == 0 or met < times:
-                    self.done[node_code, fault] = met + 1
+                    self.done[number] = met + 1
                     return fault
         return None
 

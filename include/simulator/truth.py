@@ -6,7 +6,8 @@ held ones), held_keys and held_amount_yuan (live rows over 3 billion yuan). Rows
 
 ``truth/<night>_reads.csv``, one row per dataset and node: what a reader meets.
 rows: versions delivered that night, bad ones and repeated ones included, future cursors left out; window_rows: what the
-window of a nightly reader with two hours of overlap holds; full_rows: what a first full read after the night holds;
+window of a nightly reader with two hours of overlap holds; full_rows: what a first full read after the night holds
+(of drops their last revisions);
 bad_rows of rows; future_rows: rows standing in the source (or delivered in drops) whose cursor lies far ahead;
 copies: exact repetitions inside drops; drops: drops that appeared; is_late: the night's own drop did not come.
 
@@ -17,7 +18,7 @@ from datetime import date
 
 import polars as pl
 
-from simulator.books import Books, Drop, current_rows, number_of
+from simulator.books import Books, Drop, current_rows, number_of, without_superseded
 from simulator.fleet import Fleet, all_nodes
 from simulator.tables import Table
 
@@ -104,7 +105,7 @@ def _standing(books: Books, table: Table, night: int) -> pl.DataFrame:
     everything = pl.concat(frames)
     files = [node.index for node in all_nodes() if node.sends_files]
     future = pl.col(table.cursor) > FUTURE
-    in_files = everything.filter(pl.col("_node").is_in(files))
+    in_files = without_superseded(everything.filter(pl.col("_node").is_in(files)))
     dropped = in_files.group_by("_node").agg(
         full_rows=(~future).sum(), window_rows=((pl.col("_night") == night) & ~future).sum(), future_rows=future.sum()
     )

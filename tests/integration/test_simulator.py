@@ -1,0 +1,569 @@
+"""The simulated province as readers meet it: its truth is counted again from its databases, API and drops.
+
+The recount knows nothing of the simulator's books: it reads with psycopg, httpx and asyncssh, maps codes by rules of
+its own and adds with decimals.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import io
+import json
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import asyncssh
+import httpx
+import polars as pl
+import psycopg
+import pytest
+import python_calamine
+from lxml import etree
+
+from simulator import Ports, Province, ProvinceError
+from simulator.__main__ import main
+from simulator.fleet import all_nodes
+
+TABLES = {
+    "project": ("TENDER_PROJECT", ("TENDER_PROJECT_CODE",), None, "CREATE_TIME"),
+    "lot": ("BID_SECTION", ("BID_SECTION_CODE",), "CONTRACT_RECKON_PRICE", "CREATE_TIME"),
+    "notice": ("TENDER_NOTICE", ("URL",), None, "NOTICE_SEND_TIME"),
+    "bid": ("BIDDER", ("BID_SECTION_CODE", "BIDDER_ORG_CODE"), "BID_PRICE", "CHECKIN_TIME"),
+    "result": ("WIN_RESULT", ("BID_SECTION_CODE", "WIN_BIDDER_CODE"), "BID_AMOUNT", "NOTICE_SEND_TIME"),
+    "contract": ("CONTRACT", ("BID_SECTION_CODE", "BIDDER_CODE"), "CONTRACT_PRICE", "CONTRACT_SIGN_TIME"),
+    "performance": ("PERFORMANCE", ("BID_SECTION_CODE",), "SETTLE_PRICE", "FINISH_TIME"),
+}
+NIGHTS = (date(2024, 8, 13), date(2024, 8, 14), date(2024, 8, 15), date(2024, 8, 16))
+CITY = {node.code: node.city for node in all_nodes()}
+Row = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was true after one night, and what was seen at that time."""
+
+    truth: pl.DataFrame
+    reads: pl.DataFrame
+    bad: pl.DataFrame
+    rows: dict[tuple[str, str], list[Row]]
+    window: dict[tuple[str, str], int]
+
+
+@pytest.fixture(scope="module")
+def province(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
+    with Province(tmp_path_factory.mktemp("province"), profile="tiny", seed=7) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sights(province: Province) -> dict[date, Sight]:
+    """Everything readable after each of four nights, the servers running on."""
+    found, since = {}, dict[tuple[str, str], str]()
+    for night in NIGHTS:
+        if night != province.night:
+            assert province.advance() == night
+        rows = everything(province)
+        window = {
+            key: sum((r["DATA_TIMESTAMP"] or "") > since.get(key, "") for r in live(key, rs))
+            for key, rs in rows.items()
+        }
+        for key, present in rows.items():
+            stamps = [r["DATA_TIMESTAMP"] or "" for r in live(key, present)]
+            if stamps:
+                since[key] = f"{datetime.strptime(max(stamps), '%Y%m%d%H%M%S') - timedelta(hours=2):%Y%m%d%H%M%S}"  # noqa: DTZ007
+        found[night] = Sight(province.truth(), province.reads(), province.bad_rows(), rows, window)
+    return found
+
+
+def live(key: tuple[str, str], rows: list[Row]) -> list[Row]:
+    return [row for row in rows if (row["DATA_TIMESTAMP"] or "") < "2090"]
+
+
+@pytest.mark.parametrize("night", NIGHTS, ids=str)
+def test_the_truth_equals_a_recount_from_the_sources(sights: dict[date, Sight], night: date) -> None:
+    counted = recount(sights[night].rows, night)
+    told = {
+        (r["dataset"], r["node_code"], r["type_code"]): (
+            r["live_keys"], r["deleted_keys"], r["amount_yuan"], r["held_keys"], r["held_amount_yuan"])
+        for r in sights[night].truth.to_dicts()
+    }  # fmt: skip
+    assert counted == told
+    assert sum(entry[0] for entry in told.values()) > 2000
+    assert sum(entry[4] for entry in told.values()) > 3_000_000_000
+
+
+@pytest.mark.parametrize("night", NIGHTS, ids=str)
+def test_a_full_read_holds_as_many_rows_as_the_books_say(sights: dict[date, Sight], night: date) -> None:
+    sight = sights[night]
+    for row in sight.reads.to_dicts():
+        seen = sight.rows[row["dataset"], row["node_code"]]
+        assert len(live(("", ""), seen)) == row["full_rows"], row
+        assert len(seen) - len(live(("", ""), seen)) == row["future_rows"], row
+
+
+@pytest.mark.parametrize("night", NIGHTS[1:], ids=str)
+def test_a_window_with_two_hours_of_overlap_holds_as_many_rows_as_the_books_say(
+    sights: dict[date, Sight], night: date
+) -> None:
+    asked = sights[night].reads.filter(pl.col("connector").is_in(["postgres", "http"]))
+    assert asked["rows"].sum() > 50
+    for row in asked.to_dicts():
+        assert sights[night].window[row["dataset"], row["node_code"]] == row["window_rows"], row
+        assert row["window_rows"] >= row["rows"], row
+
+
+def test_bad_rows_are_as_many_as_the_books_say(sights: dict[date, Sight]) -> None:
+    for night in NIGHTS[:1]:
+        told: dict[tuple[str, str], int] = defaultdict(int)
+        for row in sights[night].bad.to_dicts():
+            told[row["dataset"], row["node_code"]] += row["rows"]
+        seen = {
+            key: broken for key, rows in sights[night].rows.items()
+            if (broken := sum(fault(key[0], key[1], row, night) for row in rows))
+        }  # fmt: skip
+        assert seen == dict(told)
+        assert sum(told.values()) >= 20
+
+
+def test_a_county_reads_nothing_but_its_own_schema(province: Province) -> None:
+    uri = urlsplit(province.connections()["trading_210202"])
+    with psycopg.connect(uri.geturl()) as connection:
+        assert connection.execute("select exchange_clock()").fetchone()
+        for other in ("exchange", "county_210211"):
+            with pytest.raises(psycopg.Error):
+                connection.execute(f"select count(*) from {other}.bid_section")
+            connection.rollback()
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("delete from bid_section")
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(uri._replace(path="/front_210100").geturl())
+
+
+def test_an_sftp_login_sees_its_own_drops_only_and_cannot_write(province: Province) -> None:
+    async def look() -> None:
+        async with sftp(province, "210203") as client:
+            names = await client.listdir("/")
+            assert set(names) - {".", ".."} == {"outbox"}
+            assert not await client.exists("/../210303")
+            assert not await client.exists("/../../province.json")
+            for action in (
+                client.remove("/outbox/BIDDER_20240813.csv"),
+                client.mkdir("/outbox/new"),
+                client.put(__file__, "/outbox/new.csv"),
+                client.rename("/outbox/BIDDER_20240813.csv", "/outbox/x"),
+            ):
+                with pytest.raises(asyncssh.SFTPError):
+                    await action
+
+    asyncio.run(look())
+
+
+def test_a_wrong_sftp_password_is_refused(province: Province) -> None:
+    parts = urlsplit(province.connections()["trading_210203"])
+
+    async def enter() -> None:
+        async with asyncssh.connect(
+            "127.0.0.1",
+            parts.port or 0,
+            username=parts.username or "",
+            password="wrong",
+            known_hosts=None,
+            client_keys=None,
+        ):
+            pass
+
+    with pytest.raises(asyncssh.PermissionDenied):
+        asyncio.run(enter())
+
+
+class Api:
+    """A reader of one city's API."""
+
+    def __init__(self, province: Province, node: str = "210200") -> None:
+        parts = urlsplit(province.connections()[f"trading_{node}"])
+        self.client, self.secret = parts.username or "", unquote(parts.password or "")
+        self.base, self.path = f"http://127.0.0.1:{parts.port}", parts.path
+        self.http = httpx.Client(base_url=self.base, timeout=20, trust_env=False)
+        self.bearer = ""
+
+    def sign(self, *parts: str) -> str:
+        return hmac.new(self.secret.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
+
+    def token(self, **changes: str) -> httpx.Response:
+        stamp, nonce = str(int(time.time())), secrets.token_hex(8)
+        body = {"client_id": self.client, "timestamp": stamp, "nonce": nonce}
+        body["signature"] = self.sign(self.client, stamp, nonce)
+        answer = self.http.post(f"{self.path}/oauth/token", json={**body, **changes})
+        self.bearer = answer.json().get("access_token", "")
+        return answer
+
+    def get(self, link: str, **changes: str) -> httpx.Response:
+        stamp, nonce = str(int(time.time())), secrets.token_hex(8)
+        headers = {
+            "Authorization": f"Bearer {self.bearer}",
+            "X-Timestamp": stamp,
+            "X-Nonce": nonce,
+            "X-Signature": self.sign("GET", link, stamp, nonce),
+        }
+        return self.http.get(link, headers={**headers, **changes})
+
+    def table(self, name: str) -> str:
+        return f"{self.path}/api/v1/{name}"
+
+    def all(self, name: str, limit: int = 100, to: str = "99991231235959") -> list[Row]:
+        link, rows, totals = f"{self.table(name)}?limit={limit}&to={to}", [], set()
+        while link:
+            answer = self.get(link)
+            assert answer.status_code == 200, answer.text
+            page = json.loads(answer.text)
+            assert page["table"] == name
+            assert len(page["rows"]) <= limit
+            rows += page["rows"]
+            totals.add(page["total"])
+            link = page["next"]
+        assert totals == {len(rows)}
+        return rows
+
+
+@pytest.fixture
+def api(province: Province) -> Api:
+    found = Api(province)
+    assert found.token().status_code == 200
+    return found
+
+
+def test_pages_follow_each_other_in_the_order_of_cursor_and_key(api: Api) -> None:
+    rows = api.all("BIDDER", limit=37)
+    order = [(r["DATA_TIMESTAMP"], r["BID_SECTION_CODE"] or "", r["BIDDER_ORG_CODE"] or "") for r in rows]
+    assert order == sorted(order)
+    assert len(rows) > 100
+
+
+def test_from_is_exclusive_and_to_inclusive_and_to_is_the_clock_by_default(api: Api) -> None:
+    everything = api.all("BID_SECTION", to="20240813235959")
+    stamps = sorted(str(row["DATA_TIMESTAMP"]) for row in everything)
+    low, high = stamps[3], stamps[-4]
+    page = api.get(f"{api.table('BID_SECTION')}?from={low}&to={high}&limit=5000").json()
+    assert page["total"] == sum(low < stamp <= high for stamp in stamps) == len(page["rows"])
+    page = api.get(f"{api.table('BID_SECTION')}?limit=1").json()
+    assert page["clock"] == (NIGHTS[-1] + timedelta(days=1)).strftime("%Y%m%d010000")
+    assert dict(parse_qsl(urlsplit(page["next"]).query))["to"] == page["clock"]
+
+
+@pytest.mark.usefixtures("sights")
+def test_a_request_that_is_not_signed_right_is_refused(api: Api) -> None:
+    link = f"{api.table('BID_SECTION')}?limit=1"
+    assert api.get(link).status_code == 200
+    old = str(int(time.time()) - 3600)
+    cases = {
+        "bad_signature": api.get(link, **{"X-Signature": api.sign("GET", link + "0", "1", "2")}),
+        "invalid_token": api.get(link, Authorization="Bearer nothing"),
+        "stale_timestamp": api.get(
+            link, **{"X-Timestamp": old, "X-Nonce": "n1", "X-Signature": api.sign("GET", link, old, "n1")}
+        ),
+    }
+    now = str(int(time.time()))
+    again = {"X-Timestamp": now, "X-Nonce": "n2", "X-Signature": api.sign("GET", link, now, "n2")}
+    assert api.get(link, **again).status_code == 200
+    cases["repeated_nonce"] = api.get(link, **again)
+    for error, answer in cases.items():
+        assert (answer.status_code, answer.json()["error"]) == (401, error)
+    assert api.token(signature="0" * 64).json()["error"] == "bad_signature"
+    assert api.token(client_id="somebody").json()["error"] == "unknown_client"
+
+
+def test_a_token_of_one_city_is_of_no_use_in_another_nor_when_it_is_old(province: Province, api: Api) -> None:
+    province.set_token_seconds(1)
+    try:
+        assert api.token().json()["expires_in"] == 1
+        link = f"{api.table('BID_SECTION')}?limit=1"
+        assert api.get(link).status_code == 200
+        time.sleep(1.2)
+        answer = api.get(link)
+        assert (answer.status_code, answer.json()["error"]) == (401, "token_expired")
+    finally:
+        province.set_token_seconds(300)
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [("limit=0", "bad_limit"), ("limit=x", "bad_limit"), ("limit=5001", "bad_limit"), ("after=abc", "bad_after")],
+)
+def test_a_senseless_query_is_refused(api: Api, query: str, error: str) -> None:
+    answer = api.get(f"{api.table('BID_SECTION')}?{query}")
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+def test_unknown_tables_and_cities_are_not_found(api: Api) -> None:
+    assert api.get(api.table("NOTHING")).status_code == 404
+    api.path = "/city/210100"
+    assert api.get(api.table("BIDDER")).status_code == 404
+
+
+def test_the_api_misbehaves_when_told_and_as_often_as_told(province: Province, api: Api) -> None:
+    link = f"{api.table('BIDDER')}?limit=10"
+    right = api.get(link).json()
+    try:
+        province.set_fault("210200", "html_page", times=1)
+        assert api.get(link).headers["content-type"].startswith("text/html")
+        assert api.get(link).json() == right
+        province.set_fault("210200", "missing_next")
+        assert "next" not in api.get(link).json()
+        province.clear_faults("210200")
+        province.set_fault("210200", "wrong_total", times=1)
+        assert api.get(link).json()["total"] == right["total"] + 1
+        province.clear_faults("210200")
+        province.set_fault("210200", "rate_limit", times=1)
+        answer = api.get(link)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        province.set_fault("210200", "token_expired", times=1)
+        assert api.get(link).json()["error"] == "token_expired"
+    finally:
+        province.clear_faults("210200")
+    assert api.get(link).json() == right
+
+
+def test_a_node_that_is_down_refuses_and_comes_back(province: Province, api: Api) -> None:
+    uri = province.connections()["trading_210102"]
+    with psycopg.connect(uri) as connection:
+        for code in ("210102", "210200", "210203"):
+            province.node_down(code)
+        try:
+            with pytest.raises(psycopg.Error):
+                connection.execute("select 1")
+            with pytest.raises(psycopg.OperationalError):
+                psycopg.connect(uri)
+            assert api.get(f"{api.table('BIDDER')}?limit=1").status_code == 503
+            with pytest.raises(asyncssh.PermissionDenied):
+                asyncio.run(names_of(province, "210203"))
+        finally:
+            for code in ("210102", "210200", "210203"):
+                province.node_up(code)
+    with psycopg.connect(uri) as connection:
+        assert connection.execute("select count(*) from bid_section").fetchone()
+    assert api.get(f"{api.table('BIDDER')}?limit=1").status_code == 200
+    assert "BIDDER_20240813.csv" in asyncio.run(names_of(province, "210203"))
+
+
+def test_a_served_province_is_not_served_twice_and_a_busy_port_is_named(
+    province: Province, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--state", str(province.state)]) == 1
+    assert "is served already by process" in capfd.readouterr().err
+    port = urlsplit(province.connections()["trading_210200"]).port or 0
+    other = Province(tmp_path / "other", profile="tiny").generate()
+    with pytest.raises(ProvinceError, match=f"port {port} for api is in use"):
+        other.start(Ports(api=port))
+    assert other.state.joinpath("province.json").exists()
+
+
+def test_the_sources_serve_the_same_after_a_restart_and_catch_up_what_they_missed(tmp_path: Path) -> None:
+    province = Province(tmp_path / "state", profile="tiny", seed=11)
+    try:
+        province.start()
+        first = province.connections()
+        province.stop()
+        with pytest.raises(ProvinceError, match="is not served"):
+            province.connections()
+        night = province.advance()
+        province.start()
+        assert {name: urlsplit(uri).password for name, uri in province.connections().items()} == {
+            name: urlsplit(uri).password for name, uri in first.items()
+        }
+        with psycopg.connect(province.connections()["trading_210000"]) as connection:
+            clock = connection.execute("select exchange_clock()").fetchone()
+        assert clock == ((night + timedelta(days=1)).strftime("%Y%m%d010000"),)
+        assert recount(everything(province), night).keys() == {
+            (r["dataset"], r["node_code"], r["type_code"]) for r in province.truth().to_dicts()
+        }
+        assert (province.state / "connections.json").stat().st_mode & 0o777 == 0o600
+    finally:
+        province.destroy()
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def everything(province: Province) -> dict[tuple[str, str], list[Row]]:
+    """All rows that each node shows, per (dataset, node): present versions, or every delivered row of the drops."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for node in province.nodes():
+        uri = province.connections()[f"trading_{node.code}"]
+        match urlsplit(uri).scheme:
+            case "postgresql":
+                tables = from_postgres(uri)
+            case "http":
+                reader = Api(province, node.code)
+                assert reader.token().status_code == 200
+                tables = {dataset: reader.all(entry[0], limit=500) for dataset, entry in TABLES.items()}
+            case _:
+                tables = asyncio.run(from_drops(province, node.code))
+        found |= {(dataset, node.code): rows for dataset, rows in tables.items()}
+    return found
+
+
+def from_postgres(uri: str) -> dict[str, list[Row]]:
+    found = {}
+    with psycopg.connect(uri, row_factory=psycopg.rows.dict_row) as connection:
+        for dataset, (table, *_) in TABLES.items():
+            rows = connection.execute(f"select * from {table.lower()}").fetchall()
+            found[dataset] = [{k.upper(): None if v is None else str(v) for k, v in row.items()} for row in rows]
+    return found
+
+
+def sftp(province: Province, node: str) -> "Sftp":
+    return Sftp(province.connections()[f"trading_{node}"])
+
+
+class Sftp:
+    """An SFTP session that checks the server's key."""
+
+    def __init__(self, uri: str) -> None:
+        self.parts = urlsplit(uri)
+
+    async def __aenter__(self) -> asyncssh.SFTPClient:
+        key = dict(parse_qsl(self.parts.query))["host_key"]
+        known = asyncssh.import_known_hosts(f"[127.0.0.1]:{self.parts.port} {key}\n")
+        self.connection = await asyncssh.connect(
+            "127.0.0.1",
+            self.parts.port or 0,
+            username=self.parts.username or "",
+            password=unquote(self.parts.password or ""),
+            known_hosts=known,
+            client_keys=None,
+        )
+        return await self.connection.start_sftp_client()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.connection.close()
+        await self.connection.wait_closed()
+
+
+async def names_of(province: Province, node: str) -> list[str]:
+    async with sftp(province, node) as client:
+        return [str(name) for name in await client.listdir("/outbox")]
+
+
+async def from_drops(province: Province, node: str) -> dict[str, list[Row]]:
+    """Rows of the last revision of each period."""
+    last: dict[tuple[str, str], tuple[int, list[Row]]] = {}
+    async with sftp(province, node) as client:
+        for name in sorted(await client.listdir("/outbox")):
+            if not str(name).endswith(".manifest.json"):
+                continue
+            async with client.open(f"/outbox/{name}", "rb") as file:
+                manifest = json.loads(await file.read())
+            async with client.open(f"/outbox/{manifest['file']}", "rb") as file:
+                content = await file.read()
+            assert hashlib.sha256(content).hexdigest() == manifest["sha256"]
+            rows = READERS[manifest["file"].rsplit(".", 1)[1]](content)
+            assert len(rows) == manifest["rows"]
+            assert manifest["node_code"] == node
+            key = (manifest["table"], manifest["period"])
+            if manifest["revision"] > last.get(key, (0, []))[0]:
+                last[key] = (manifest["revision"], rows)
+    datasets = {table: dataset for dataset, (table, *_) in TABLES.items()}
+    found: dict[str, list[Row]] = {dataset: [] for dataset in TABLES}
+    for (table, _), (_, rows) in sorted(last.items()):
+        found[datasets[table]] += rows
+    return found
+
+
+def read_csv(content: bytes) -> list[Row]:
+    frame = pl.read_csv(content.decode("gb18030").encode(), infer_schema=False)
+    return frame.to_dicts()
+
+
+def read_xlsx(content: bytes) -> list[Row]:
+    rows = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    assert "单位：万元" in rows[0][0]
+    return [{str(k): None if v == "" else str(v) for k, v in zip(rows[2], row, strict=True)} for row in rows[3:]]
+
+
+def read_xml(content: bytes) -> list[Row]:
+    found = []
+    for record in etree.fromstring(content).findall("DES"):
+        row: Row = {field.tag: field.text for field in record.find("CONTEXT")}
+        if record.findtext("TITLE/DATA_TYPE") == "3":
+            assert row["IS_DELETE"] in ("0", "F")
+            row["IS_DELETE"] = "1"
+        found.append(row)
+    return found
+
+
+READERS = {"csv": read_csv, "xlsx": read_xlsx, "xml": read_xml}
+
+
+# --------------------------------------------------------------------------------------------------------- counting
+
+
+def recount(rows: dict[tuple[str, str], list[Row]], night: date) -> dict[tuple[str, str, str], tuple[object, ...]]:
+    """(dataset, node, type) -> live keys, deleted keys, yuan, held keys, held yuan."""
+    zero = Decimal("0.00")
+    found: dict[tuple[str, str, str], list[object]] = {}
+    for (dataset, node), present in rows.items():
+        _, key, price, _ = TABLES[dataset]
+        latest: dict[tuple[str | None, ...], Row] = {}
+        for row in present:
+            if fault(dataset, node, row, night):
+                continue
+            name = tuple(row[column] for column in key)
+            if name not in latest or str(row["DATA_TIMESTAMP"]) >= str(latest[name]["DATA_TIMESTAMP"]):
+                latest[name] = row
+        for row in latest.values():
+            entry = found.setdefault((dataset, node, type_of(row, node)), [0, 0, zero, 0, zero])
+            if row["IS_DELETE"] in ("1", "T"):
+                entry[1] += 1
+                continue
+            entry[0] += 1
+            amount = yuan(row, price)
+            if amount is not None and amount > 3_000_000_000:
+                entry[3] += 1
+                entry[4] += amount
+            elif amount is not None:
+                entry[2] += amount
+    return {key: tuple(entry) for key, entry in found.items()}
+
+
+def fault(dataset: str, node: str, row: Row, night: date) -> bool:
+    """Whether a row breaks the contract."""
+    _, key, price, event = TABLES[dataset]
+    if any(row[column] is None for column in (*key, "TENDER_PROJECT_CODE", "DATA_TIMESTAMP", "IS_DELETE")):
+        return True
+    if (
+        str(row["TENDER_PROJECT_CODE"])[1:7] != node
+        or str(row["DATA_TIMESTAMP"]) > f"{night + timedelta(days=1):%Y%m%d}03"
+    ):
+        return True
+    try:
+        datetime.strptime(str(row[event]), "%Y%m%d" if len(str(row[event])) == 8 else "%Y%m%d%H%M%S")  # noqa: DTZ007
+        yuan(row, price)
+    except (ValueError, InvalidOperation):
+        return True
+    return False
+
+
+def yuan(row: Row, price: str | None) -> Decimal | None:
+    if price is None or row[price] is None:
+        return None
+    amount = Decimal(str(row[price])) * (10_000 if row["PRICE_UNIT"] == "1" else 1)
+    return amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+def type_of(row: Row, node: str) -> str:
+    code = str(row.get("UNIFIED_DEAL_CODE") or row.get("UNIFIED_DEAL_CODES"))
+    source, day = code[:3], code[23:31]
+    if CITY[node] == "210200" and source == "E09":
+        return "0506"
+    if CITY[node] == "210300" and source == "A06":
+        return "0105" if day < "20230101" else "0106"
+    if source == "Z99":
+        return "unknown"
+    return f"{ord(source[0]) - ord('A') + 1:02d}{source[1:]}"
