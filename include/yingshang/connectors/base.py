@@ -19,7 +19,7 @@ CLOCK_FORMAT = "%Y%m%d%H%M%S"
 
 BATCH_ROWS = 20_000
 """Rows of one record batch of a connector that makes its rows one by one."""
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 4 << 20
 """Bytes of one record batch of a connector that asks for a size."""
 
 MALFORMED = "__malformed__"

@@ -104,7 +104,7 @@ class Deduplicator:
         return seen
 
     def _hold(self, frame: pl.DataFrame) -> None:
-        self._held.append(frame)
+        self._held.append(_compact(frame))
         self._held_rows += frame.height
         if self._held_rows < self._held_limit:
             return
@@ -145,6 +145,15 @@ class Deduplicator:
                     if ordered[place, 1] == passed[at, 1]:
                         found[order[place]] = True
         return found
+
+
+def _compact(frame: pl.DataFrame) -> pl.DataFrame:
+    """A copy that keeps nothing else alive: a few filtered rows would hold the buffers of their whole batch."""
+    import polars as pl
+
+    copy = pl.from_arrow(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    assert isinstance(copy, pl.DataFrame)  # noqa: S101 - of a table
+    return copy
 
 
 def _halves(keys: pl.Series) -> np.ndarray[Any, Any]:

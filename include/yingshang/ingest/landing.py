@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COMPRESSION = "snappy"
+ROW_GROUP_ROWS = 1 << 17
 PARTIAL = ".partial"
 CHUNK = 1 << 20
 
@@ -62,9 +63,9 @@ class LandingFile:
         self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add a row group."""
+        """Add rows."""
         with _explained(self._uri):
-            self._writer.write_batch(batch)
+            self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
         self._rows += batch.num_rows
 
     def finish(self) -> LandedFile:

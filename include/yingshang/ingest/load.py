@@ -10,6 +10,7 @@ import contextlib
 import json
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from yingshang.ingest.quarantine import QuarantineSpool
 
-STREAM_FROM_ROWS = 100_000
-"""Rows from which landing and COPY overlap with reading."""
+STREAM_FROM_BYTES = 8 << 20
+"""Size from which landing and COPY overlap with reading. A smaller batch holds no transaction open while it is read."""
 QUEUED_BATCHES = 2
 POLL_SECONDS = 0.5
 
@@ -53,14 +54,14 @@ class Load:
         schema: pa.Schema,
         landing: Callable[[], LandingFile],
         *,
-        stream_from_rows: int = STREAM_FROM_ROWS,
+        stream_from_bytes: int = STREAM_FROM_BYTES,
     ) -> None:
         self._table, self._schema, self._new_landing = table, schema, landing
-        self._stream_from = stream_from_rows
+        self._stream_from = stream_from_bytes
         self._landing: LandingFile | None = None
         self._session: AdbcSession | None = None
-        self._buffered: list[pa.RecordBatch] = []
-        self._buffered_rows = 0
+        self._buffered: deque[pa.RecordBatch] = deque()
+        self._buffered_bytes = 0
         self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(QUEUED_BATCHES)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -75,8 +76,8 @@ class Load:
                 self._enqueue(batch)
                 continue
             self._buffered.append(batch)
-            self._buffered_rows += batch.num_rows
-            if self._buffered_rows >= self._stream_from:
+            self._buffered_bytes += batch.nbytes
+            if self._buffered_bytes >= self._stream_from:
                 self._open()
                 self._thread = threading.Thread(target=self._run, name="yingshang-load", daemon=True)
                 self._thread.start()
@@ -164,9 +165,8 @@ class Load:
             raise
 
     def _waiting(self) -> Iterator[pa.RecordBatch]:
-        buffered, self._buffered = self._buffered, []
-        yield from buffered
-        del buffered
+        while self._buffered:
+            yield self._buffered.popleft()
         if self._thread is None:
             return
         while (batch := self._queue.get()) is not None:

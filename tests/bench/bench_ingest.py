@@ -1,0 +1,199 @@
+"""How much the whole ingest costs, against the least that moving the rows can cost.
+
+2 million rows of a table like trading.lot go from a PostgreSQL database through checks, digest, landing and COPY into
+raw, and the same rows through a bare pipe `psql COPY TO (binary) | psql COPY FROM (binary)` into a table like
+raw.trading__lot, with the same indexes. Both run by turns on the same server, in pairs; the ratio is of the medians.
+
+    make bench        or: python tests/bench/bench_ingest.py --rows 2000000 --pairs 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from localpg import Cluster
+
+GOAL = 1.5
+NODE = "210100"
+NIGHT = "2024-08-13"
+COLUMNS = (
+    "bid_section_code", "tender_project_code", "bid_section_name", "unified_deal_code", "region_code", "tra_place_code",
+    "contract_reckon_price", "currency_code", "price_unit", "remote_evaluation_region", "create_time", "platform_code",
+    "pub_service_plat_code", "data_timestamp", "is_delete",
+)  # fmt: skip
+MAKE = """
+create table bid_section as
+select
+    'E210100' || lpad(i::text, 13, '0') || '001' as bid_section_code,
+    'E210100' || lpad(i::text, 13, '0') as tender_project_code,
+    '辽宁省沈阳市第' || i || '号道路改造工程施工标段' as bid_section_name,
+    format(
+        'A0%s-91210100MA%s-2024%s%s-%s-%s', 1 + mod(i, 6), lpad(mod(i, 100000000)::text, 8, '0'),
+        lpad((1 + mod(i, 12))::text, 2, '0'), lpad((1 + mod(i, 28))::text, 2, '0'),
+        lpad(mod(i, 1000000)::text, 6, '0'), mod(i, 10)
+    ) as unified_deal_code,
+    '210102' as region_code,
+    'PLACE' || mod(i, 50) as tra_place_code,
+    mod(i, 100000000) * 1.37 as contract_reckon_price,
+    '156' as currency_code,
+    mod(i, 2)::text as price_unit,
+    case when mod(i, 20) = 0 then '210200' end as remote_evaluation_region,
+    to_char(timestamp '2022-01-01' + i * interval '37 seconds', 'YYYYMMDDHH24MISS') as create_time,
+    'PLAT' || mod(i, 9) as platform_code,
+    'PUB21' as pub_service_plat_code,
+    to_char(timestamp '2022-01-01' + i * interval '41 seconds', 'YYYYMMDDHH24MISS') as data_timestamp,
+    case when mod(i, 100) = 0 then '1' else '0' end as is_delete
+from generate_series(1, {rows}) i
+"""
+
+
+def main() -> None:
+    """Run the pairs and print the ratio."""
+    arguments = _arguments()
+    if arguments.child:
+        _ingest(arguments.child)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="yingshang-bench-"))
+    cluster = Cluster(folder / "pg")
+    try:
+        _prepare(cluster, folder, arguments.rows)
+        _run(cluster, folder, arguments)
+    finally:
+        cluster.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(cluster: Cluster, folder: Path, arguments: argparse.Namespace) -> None:
+    pipes, ingests, memory = [], [], []
+    for number in range(1, arguments.pairs + 1):
+        order = (True, False) if number % 2 else (False, True)
+        for is_pipe in order:
+            _rest(cluster)
+            if is_pipe:
+                pipes.append(_pipe(cluster))
+            else:
+                told = _child(number)
+                ingests.append(told["seconds"])
+                memory.append(told["peak_mb"])
+                assert told["rows"] == arguments.rows, told
+        print(
+            f"pair {number}: pipe {pipes[-1]:.2f} s, ingest {ingests[-1]:.2f} s, ratio {ingests[-1] / pipes[-1]:.2f}, "
+            f"peak {memory[-1]:.0f} MB",
+            flush=True,
+        )
+    ratio = statistics.median(ingests) / statistics.median(pipes)
+    print(
+        f"{arguments.rows:,} rows of trading.lot, {arguments.pairs} pairs, {os.cpu_count()} cores: "
+        f"pipe {statistics.median(pipes):.2f} s, ingest {statistics.median(ingests):.2f} s (medians), "
+        f"ratio {ratio:.2f} (goal {GOAL}), peak memory of the ingest process {max(memory):.0f} MB"
+    )
+
+
+def _prepare(cluster: Cluster, folder: Path, rows: int) -> None:
+    """Source, warehouse, state; in the environment of this process, which its children inherit."""
+    os.environ["YINGSHANG_STATE"] = str(folder / "state")
+    os.environ["YINGSHANG_REGISTRY"] = str(folder / "registry")
+    from yingshang import secrets
+    from yingshang.settings import PROJECT_ROOT
+    from yingshang.warehouse.roles import init_warehouse
+
+    cluster.start()
+    with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as admin:
+        admin.execute("create database source")
+        admin.execute("create database warehouse")
+    init_warehouse(cluster.superuser_dsn("warehouse"))
+    secrets.init_keys()
+    secrets.save_connections({f"trading_{NODE}": cluster.superuser_dsn("source")})
+    (folder / "registry").mkdir()
+    for name in ("nodes.csv", "quorum.csv"):
+        shutil.copy(PROJECT_ROOT / "include" / "registry" / name, folder / "registry" / name)
+    (folder / "registry" / "provisions.csv").write_text(
+        "system,dataset,node_code,connector,format,cadence,valid_from\n"
+        f"trading,lot,{NODE},postgres,,daily,2022-01-01\n",
+        encoding="utf-8",
+    )
+    with psycopg.connect(cluster.superuser_dsn("source"), autocommit=True) as source:
+        source.execute(sql.SQL(MAKE).format(rows=sql.Literal(rows)))
+        source.execute("vacuum analyze bid_section")
+    with psycopg.connect(cluster.superuser_dsn("warehouse"), autocommit=True) as warehouse:
+        warehouse.execute("create table raw.pipe (like raw.trading__lot including indexes)")
+        for column in ("_batch_id", "_row", "_digest"):
+            warehouse.execute(f"alter table raw.pipe alter {column} drop not null")
+
+
+def _rest(cluster: Cluster) -> None:
+    """The same start for every run: empty tables, no dirty pages."""
+    with psycopg.connect(cluster.superuser_dsn("warehouse"), autocommit=True) as warehouse:
+        warehouse.execute("truncate raw.pipe, raw.trading__lot")
+        warehouse.execute("checkpoint")
+    os.sync()
+
+
+def _pipe(cluster: Cluster) -> float:
+    psql, listed = str(cluster.bin_dir / "psql"), ", ".join(COLUMNS)
+    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
+    started = time.monotonic()
+    reader = subprocess.Popen(
+        [psql, "-qXc", f"copy bid_section ({listed}) to stdout (format binary)", cluster.superuser_dsn("source")],
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    writer = subprocess.run(
+        [psql, "-qXc", f"copy raw.pipe ({listed}) from stdin (format binary)", cluster.superuser_dsn("warehouse")],
+        stdin=reader.stdout,
+        env=environment,
+        check=True,
+        timeout=600,
+    )
+    assert reader.wait(60) == 0 == writer.returncode
+    return time.monotonic() - started
+
+
+def _child(number: int) -> dict[str, float]:
+    """One ingest in a process of its own, as Airflow runs it."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", f"bench-{number}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _ingest(run_id: str) -> None:
+    import datetime as dt
+
+    started = time.monotonic()
+    from yingshang.ingest import ingest_node, open_night
+
+    open_night(dt.date.fromisoformat(NIGHT), run_id)
+    report = ingest_node("trading", NODE, run_id)
+    seconds = time.monotonic() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "rows": report.raw_rows, "peak_mb": peak}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--child", default="", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
