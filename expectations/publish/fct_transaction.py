@@ -7,7 +7,9 @@ WHOLE = """
 select
     'all' as part,
     count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
+    count(*) filter (where _build_id > %(build_id)s or _build_id not in (
+        select build_id from ops.build where schema_name = %(slot)s
+    )) as rows_of_another_build,
     count(*) - count(distinct lot_code) as duplicate_keys,
     count(*) filter (where type_code not in (
         select type_code from serve.dim_transaction_type where _slot = %(slot)s

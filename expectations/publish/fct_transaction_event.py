@@ -7,7 +7,9 @@ WHOLE = """
 select
     'all' as part,
     count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
+    count(*) filter (where _build_id > %(build_id)s or _build_id not in (
+        select build_id from ops.build where schema_name = %(slot)s
+    )) as rows_of_another_build,
     count(*) - (
         select count(*) from (
             select distinct lot_key, dataset, record_key from serve.fct_transaction_event where _slot = %(slot)s

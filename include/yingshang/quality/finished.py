@@ -10,7 +10,7 @@ def finished(*, least_rows: int = 1) -> list[Any]:
     between = expectations_module().ExpectColumnValuesToBeBetween
     return [
         between(column="rows", min_value=least_rows, **stop("an empty or truncated mart is not published")),
-        none("rows_of_another_build", "every row carries the id of the build that is audited"),
+        none("rows_of_another_build", "every row is of the audited build, a fact's of a build of its slot"),
         none("duplicate_keys", "one row per key"),
     ]
 
