@@ -29,32 +29,13 @@ with
         from {{ ref("dim_project") }}
     ),
 
-    -- names and regions as last written
-    names as (
-        select distinct on (organization_code) organization_code, organization_name
-        from mentions
-        where organization_name is not null
-        order by organization_code, source_cursor desc, organization_name
-    ),
-
-    regions as (
-        select distinct on (organization_code) organization_code, region_code
-        from mentions
-        where region_code is not null
-        order by organization_code, source_cursor desc, region_code
-    ),
-
+    -- names and regions as last written: the greatest of cursor (14 characters) and value, in one pass
     organizations as (
         select
             organization_code,
-            {%- for role in [
-                "tenderer",
-                "agency",
-                "bidder",
-                "winner",
-                "buyer",
-                "contractor",
-            ] %}
+            substr(max(source_cursor || organization_name), 15) as organization_name,
+            substr(max(source_cursor || region_code), 15) as region_code,
+            {%- for role in ["tenderer", "agency", "bidder", "winner", "buyer", "contractor"] %}
                 bool_or(role = '{{ role }}') as is_{{ role }},
             {%- endfor %}
             count(*) as mentions,
@@ -67,23 +48,21 @@ with
 
     final as (
         select
-            o.organization_code,
-            n.organization_name,
-            r.region_code,
-            {{ is_valid_uscc("o.organization_code") }} as is_valid_uscc,
-            o.is_tenderer,
-            o.is_agency,
-            o.is_bidder,
-            o.is_winner,
-            o.is_buyer,
-            o.is_contractor,
-            o.mentions,
-            o.first_mentioned_at,
-            o.last_mentioned_at,
+            organization_code,
+            organization_name,
+            region_code,
+            {{ is_valid_uscc("organization_code") }} as is_valid_uscc,
+            is_tenderer,
+            is_agency,
+            is_bidder,
+            is_winner,
+            is_buyer,
+            is_contractor,
+            mentions,
+            first_mentioned_at,
+            last_mentioned_at,
             {{ slot_columns() }}
-        from organizations as o
-        left join names as n on n.organization_code = o.organization_code
-        left join regions as r on r.organization_code = o.organization_code
+        from organizations
     )
 
 select *

@@ -14,15 +14,29 @@ with
         group by node_code, type_code
     ),
 
-    events as (
+    -- a notice is one record, however many lots it names
+    records as (
         select
             node_code,
             type_code,
-            count(distinct(dataset, record_key)) as records,
+            dataset,
+            record_key,
             min(occurred_at) as first_at,
             max(occurred_at) as last_at,
             max(source_batch_id) as last_batch_id
         from {{ ref("fct_transaction_event") }}
+        group by node_code, type_code, dataset, record_key
+    ),
+
+    events as (
+        select
+            node_code,
+            type_code,
+            count(*) as records,
+            min(first_at) as first_at,
+            max(last_at) as last_at,
+            max(last_batch_id) as last_batch_id
+        from records
         group by node_code, type_code
     ),
 
