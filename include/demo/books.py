@@ -34,10 +34,12 @@ with amounts as (
     union all
     select 'contract', node_code, type_code, lot_code || contractor_code, contract_price_yuan from marts.fct_contract
     union all
-    select distinct on (dataset, record_key) dataset, node_code, type_code, record_key, amount_yuan
-    from marts.fct_transaction_event
-    where dataset in ('notice', 'result', 'performance')
-    order by dataset, record_key, lot_key
+    select * from (
+        select distinct on (dataset, record_key) dataset, node_code, type_code, record_key, amount_yuan
+        from marts.fct_transaction_event
+        where dataset in ('notice', 'result', 'performance')
+        order by dataset, record_key, lot_key
+    ) as records
 )
 select
     dataset,

@@ -1,5 +1,7 @@
 """Where things are and which limits hold: environment variables with the prefix ``YINGSHANG_``."""
 
+import os
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field
@@ -59,5 +61,11 @@ class Settings(BaseSettings):
 
 
 def settings() -> Settings:
-    """The settings of this process, read anew from the environment at each call."""
+    """The settings of this process, as the environment is now."""
+    prefix = "YINGSHANG_"
+    return _settings(tuple(sorted(item for item in os.environ.items() if item[0].upper().startswith(prefix))))
+
+
+@lru_cache(maxsize=8)
+def _settings(_environment: tuple[tuple[str, str], ...]) -> Settings:
     return Settings()

@@ -13,9 +13,10 @@ from importlib import import_module
 from airflow.executors.local_executor import LocalExecutor
 
 from yingshang.contracts import load_contracts
+from yingshang.contracts.registry import load_registry
 
 MODULES = (
-    "adbc_driver_postgresql.dbapi",
+    "adbc_driver_postgresql",
     "polars_hash",
     "pyarrow.parquet",
     "httpx",
@@ -42,5 +43,6 @@ class PreloadedLocalExecutor(LocalExecutor):
         for name in MODULES:
             import_module(name)
         load_contracts()  # parsed once; a task reads a file again only if it has changed
+        load_registry()
         log.info("%d modules loaded before the workers fork, in %.1f s", len(MODULES), time.monotonic() - began)
         super().start()
