@@ -19,7 +19,11 @@ SAFE_CLASSES = ("00", "08", "28", "3D", "3F", "40", "42", "53", "55", "57")
 
 
 class AdbcSession:
-    """One PostgreSQL connection that speaks Arrow. Not autocommit: :meth:`commit`, or everything is rolled back."""
+    """One PostgreSQL connection that speaks Arrow.
+
+    Making one takes two logins and a look through the whole catalog: keep it for all that a task has to do. What is
+    done between :meth:`begin` and :meth:`commit` is one transaction.
+    """
 
     def __init__(self, conninfo: str) -> None:
         import adbc_driver_manager
@@ -32,7 +36,6 @@ class AdbcSession:
         except BaseException:
             self._database.close()
             raise
-        self._connection.set_autocommit(False)
 
     def __enter__(self) -> Self:
         return self
@@ -48,11 +51,16 @@ class AdbcSession:
             with contextlib.suppress(self._manager.Error):
                 part.close()
 
+    def begin(self) -> None:
+        self._connection.set_autocommit(False)
+
     def commit(self) -> None:
         self._connection.commit()
+        self._connection.set_autocommit(True)  # else the next transaction would be open already
 
     def rollback(self) -> None:
         self._connection.rollback()
+        self._connection.set_autocommit(True)
 
     def execute(self, sql: str, parameters: Sequence[str | int | None] = ()) -> int:
         """Run a statement with text and bigint parameters ($1 ...). Returns the number of rows it changed."""

@@ -1,7 +1,8 @@
 """PostgreSQL sources: one REPEATABLE READ READ ONLY snapshot for all datasets of a node, read with ADBC.
 
-An anchor connection opens the snapshot, asks the catalog, the clock and the counts; each dataset is read by a session
-of its own that imports the snapshot, so that parents and children agree and a failing dataset disturbs no other.
+An anchor connection opens the snapshot, asks the catalog, the clock and the counts; an ADBC session that imports the
+snapshot reads the rows. So parents and children agree, and when a dataset fails, a new session goes on in the same
+snapshot with the others.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class PostgresSource:
             raise CredentialError(f"{self._named} is not a usable PostgreSQL URI") from None
         self._clock = ""
         self._snapshot = ""
+        self._session: AdbcSession | None = None
 
     def __enter__(self) -> Self:
         with self._explained("the connection"):
@@ -70,6 +72,7 @@ class PostgresSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._drop_session()
         self._anchor.close()
 
     @property
@@ -92,13 +95,33 @@ class PostgresSource:
             table,
             where,
         )
-        with contextlib.ExitStack() as stack:
-            with self._explained(f"table {request.table.lower()}"):
-                session = stack.enter_context(AdbcSession(self._conninfo))
-                session.execute(f"set transaction snapshot '{self._snapshot}'")
-                text = query.as_string(self._anchor)
-                reader = stack.enter_context(session.query(text, batch_bytes=self._batch_bytes))
-            yield Delivery(columns, int(counted[0]) if counted else 0, self._batches(reader, request))
+        is_read = False
+        try:
+            with contextlib.ExitStack() as stack:
+                with self._explained(f"table {request.table.lower()}"):
+                    session = self._session = self._session or self._new_session()
+                    text = query.as_string(self._anchor)
+                    reader = stack.enter_context(session.query(text, batch_bytes=self._batch_bytes))
+                yield Delivery(columns, int(counted[0]) if counted else 0, self._batches(reader, request))
+            is_read = True
+        finally:
+            if not is_read:  # a result read in part, or a transaction that failed, is of no use to the next dataset
+                self._drop_session()
+
+    def _new_session(self) -> AdbcSession:
+        session = AdbcSession(self._conninfo)
+        try:
+            session.begin()
+            session.execute(f"set transaction snapshot '{self._snapshot}'")
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _drop_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def _batches(self, reader: pa.RecordBatchReader, request: Request) -> Iterator[pa.RecordBatch]:
         while True:

@@ -13,7 +13,7 @@ from yingshang.ingest.checks import RowChecks
 from yingshang.ingest.conform import conform
 from yingshang.ingest.dedupe import Deduplicator
 from yingshang.ingest.landing import LandingFile
-from yingshang.ingest.load import Load, Loaded
+from yingshang.ingest.load import Load, Loaded, WarehouseSession
 from yingshang.ingest.profile import Profile
 from yingshang.ingest.quarantine import QuarantineSpool
 from yingshang.ingest.rows import ROW, landed_rows, landing_schema, to_arrow
@@ -59,12 +59,14 @@ def load_batch(
     job: BatchJob,
     keys: Keys,
     connection: PgConnection,
+    warehouse: WarehouseSession,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> NewBatch:
     """Read, check, land and load a delivery. Either all of it is in raw and in the ledger, or nothing.
 
     Args:
         connection: as ingest, autocommit; for batch ids and for samples of what was refused.
+        warehouse: for the load itself.
         on_rows: called with the number of rows of each piece that was read.
 
     Raises:
@@ -90,6 +92,7 @@ def load_batch(
         night=job.night,
     )
     load = Load(
+        warehouse,
         contract.raw_table,
         schema,
         lambda: LandingFile(contract.system, contract.dataset, job.night, job.node_code, batch_id, schema),

@@ -45,18 +45,39 @@ class Loaded:
     landed: LandedFile | None
 
 
+class WarehouseSession:
+    """The warehouse connection of a task: opened when first needed, kept between batches, dropped after a failure."""
+
+    def __init__(self) -> None:
+        self._session: AdbcSession | None = None
+
+    def begin(self) -> AdbcSession:
+        """A session with a new transaction."""
+        if self._session is None:
+            self._session = AdbcSession(dsn("ingest"))
+        self._session.begin()
+        return self._session
+
+    def close(self) -> None:
+        """End it; what is not committed is gone."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
 class Load:
     """One batch on its way into raw. Call :meth:`put` for its rows, then :meth:`commit`; else :meth:`abort`."""
 
     def __init__(
         self,
+        warehouse: WarehouseSession,
         table: str,
         schema: pa.Schema,
         landing: Callable[[], LandingFile],
         *,
         stream_from_bytes: int = STREAM_FROM_BYTES,
     ) -> None:
-        self._table, self._schema, self._new_landing = table, schema, landing
+        self._warehouse, self._table, self._schema, self._new_landing = warehouse, table, schema, landing
         self._stream_from = stream_from_bytes
         self._landing: LandingFile | None = None
         self._session: AdbcSession | None = None
@@ -112,7 +133,6 @@ class Load:
                 session.copy_into("quarantine", "row", reader)
             _insert_batch(session, batch)
             session.commit()
-            session.close()
         return batch
 
     def abort(self) -> None:
@@ -123,14 +143,13 @@ class Load:
                 with contextlib.suppress(queue.Full):
                     self._queue.put(None, timeout=POLL_SECONDS)
                 self._thread.join(POLL_SECONDS)
-        if self._session is not None:
-            self._session.close()
+        self._warehouse.close()
         if self._landing is not None:
             self._landing.discard()
 
     def _open(self) -> None:
         with _explained(self._table):
-            self._session = AdbcSession(dsn("ingest"))
+            self._session = self._warehouse.begin()
         if self._buffered:
             self._landing = self._new_landing()
 

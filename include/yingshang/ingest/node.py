@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from yingshang.connectors.files import FilesSource
     from yingshang.contracts import Contract
     from yingshang.contracts.registry import Provision
+    from yingshang.ingest.batch import BatchJob
     from yingshang.secrets import Connection, Keys
     from yingshang.warehouse import PgConnection
     from yingshang.warehouse.ledger import Batch, NewBatch, Outcome
@@ -111,7 +112,10 @@ def ingest_node(system: str, node_code: str, run_id: str, *, on_progress: Progre
                 run.cut_off_at,
                 on_progress or (lambda dataset, rows: None),
             )
-            reports = node.ingest([(one, contracts[one.name]) for one in provisions])
+            try:
+                reports = node.ingest([(one, contracts[one.name]) for one in provisions])
+            finally:
+                node.close()
     report = NodeReport(system, node_code, run_id, run.night, tuple(reports))
     if node.failures:
         raise _worst(report, node.failures)
@@ -138,10 +142,17 @@ class _Node:
         cut_off_at: datetime | None,
         on_progress: Progress,
     ) -> None:
+        from yingshang.ingest.load import WarehouseSession
+
         self._connection, self._keys, self._cut_off_at = connection, keys, cut_off_at
         self._system, self._node_code, self._run_id, self._night = system, node_code, run_id, night
         self._on_progress = on_progress
+        self._warehouse = WarehouseSession()
         self.failures: list[_Failure] = []
+
+    def close(self) -> None:
+        """End the connection that loads."""
+        self._warehouse.close()
 
     def ingest(self, provisions: Sequence[tuple[Provision, Contract]]) -> list[DatasetReport]:
         """All provisions, connector by connector. The order of the reports is that of the registry."""
@@ -221,7 +232,7 @@ class _Node:
 
     def _window(self, source: WindowSource, contract: Contract) -> list[NewBatch]:
         from yingshang.connectors.base import Request
-        from yingshang.ingest.batch import BatchJob, load_batch
+        from yingshang.ingest.batch import BatchJob
         from yingshang.ingest.windows import next_window
         from yingshang.warehouse import ledger
 
@@ -254,12 +265,12 @@ class _Node:
                 low=window.low,
                 end=lambda newest: window.end(newest, clock),
             )
-            return [load_batch(delivery, job, self._keys, self._connection, self._rows_of(contract.dataset))]
+            return [self._load(delivery, job)]
 
     def _drops(self, folder: FilesSource, contract: Contract) -> list[NewBatch]:
         """Every drop that is not loaded; what is wrong with others is raised after all good ones are in."""
         from yingshang.connectors.base import Request
-        from yingshang.ingest.batch import BatchJob, load_batch
+        from yingshang.ingest.batch import BatchJob
         from yingshang.warehouse import ledger
 
         outbox = folder.outbox(contract.table)
@@ -290,9 +301,7 @@ class _Node:
             )
             try:
                 with reading as delivery:
-                    batches.append(
-                        load_batch(delivery, job, self._keys, self._connection, self._rows_of(contract.dataset))
-                    )
+                    batches.append(self._load(delivery, job))
             except (SourceInconsistent, ContractError, RejectLimitExceeded) as error:
                 errors.append(_named(error, job.named))
         if outbox.problems:
@@ -306,8 +315,11 @@ class _Node:
             raise _joined(errors)
         return batches
 
-    def _rows_of(self, dataset: str) -> Callable[[int], None]:
-        return lambda rows: self._on_progress(dataset, rows)
+    def _load(self, delivery: Delivery, job: BatchJob) -> NewBatch:
+        from yingshang.ingest.batch import load_batch
+
+        on_rows = partial(self._on_progress, job.contract.dataset)
+        return load_batch(delivery, job, self._keys, self._connection, self._warehouse, on_rows)
 
     def _failed(self, dataset: str, error: Exception, started: datetime) -> DatasetReport:
         named = f"{self._system}.{dataset} of node {self._node_code}, night {self._night}"
