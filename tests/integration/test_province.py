@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Warehouse
-from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+from tests.support.checker import assert_marts_equal_books, assert_nothing_lost, assert_reads_equal_books
 
 from simulator import Province
 from yingshang import publish
@@ -24,7 +24,7 @@ def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
         warehouse.add_connections(running.connections())
         yield running
     finally:
-        running.stop()
+        running.destroy()
 
 
 def run_night(night: str) -> None:
@@ -40,6 +40,9 @@ def test_three_nights_of_115_nodes_equal_the_books_and_a_past_night_again_change
     with warehouse.connect("bi_reader") as reader, warehouse.connect("owner") as owner:
         assert_marts_equal_books(reader, truth / "2024-08-13.csv")
         assert_nothing_lost(owner)
+        run = owner.execute("select run_id from ops.night_run").fetchone()
+        assert run is not None
+        assert_reads_equal_books(owner, run[0], truth / "2024-08-13_reads.csv")
     for night in ("2024-08-14", "2024-08-15"):
         province.advance()
         run_night(night)

@@ -1,6 +1,6 @@
 """What holds after every night: the marts equal the simulator's books, and nothing is lost on the way."""
 
-from collections import Counter
+import csv
 from pathlib import Path
 
 from psycopg import Connection, sql
@@ -43,9 +43,21 @@ def assert_nothing_lost(owner: Connection) -> None:
         assert not in_quarantine, (contract.name, in_quarantine)
 
 
-def rows_read(owner: Connection, run_id: str) -> Counter[tuple[str, str]]:
-    """Rows read in a run by dataset and node, as the ledger states them."""
-    rows = owner.execute(
-        "select dataset, node_code, sum(source_rows)::bigint from ops.batch where run_id = %s group by 1, 2", (run_id,)
-    ).fetchall()
-    return Counter({(dataset, node): number for dataset, node, number in rows if number})
+def assert_reads_equal_books(owner: Connection, run_id: str, reads_csv: Path) -> None:
+    """A first full read: rows read, quarantined and identical per dataset and node are what the books delivered."""
+    found = {
+        (dataset, node): (read, quarantined, identical)
+        for dataset, node, read, quarantined, identical in owner.execute(
+            "select dataset, node_code, sum(source_rows)::int, sum(quarantined_rows)::int, sum(duplicate_rows)::int"
+            " from ops.batch where run_id = %s group by 1, 2",
+            (run_id,),
+        ).fetchall()
+    }
+    with reads_csv.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            future = int(row["future_rows"])
+            in_tables = future if row["connector"] in ("postgres", "http") else 0
+            expected = (int(row["full_rows"]) + in_tables, int(row["bad_rows"]) + future, int(row["copies"]))
+            key = (row["dataset"], row["node_code"])
+            assert found.pop(key, (0, 0, 0)) == expected, (key, row)
+    assert not found, f"read from nodes that the books do not know: {found}"
