@@ -92,7 +92,10 @@ def stop(root: Path, seconds: float = 60) -> bool:
     """
     pid = served_by(root)
     if pid is None:
-        return False
+        orphan = frontdb.cluster(root)
+        was_running = orphan.is_running  # its server was killed; the databases live on
+        orphan.stop()
+        return was_running
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + seconds
     while served_by(root) == pid:

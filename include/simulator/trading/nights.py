@@ -57,11 +57,13 @@ def next_night(world: World, fleet: Fleet, books: Books, night: date) -> Night:
 def _new_projects(
     world: World, fleet: Fleet, books: Books, rng: np.random.Generator, night: date, numbers: Numbers
 ) -> tuple[Frames, Frames, Numbers]:
-    """Projects of today: at least one at the province and two at a county or city of each connector kind."""
+    """Projects of today: at least one at the province and two at nodes of each connector kind."""
     members = np.array(fleet.indexes)
     some = [0]
     for connector in ("postgres", "http", "csv", "xlsx", "xml"):
-        some += rng.choice([node.index for node in fleet.of(connector)], 2).tolist()
+        able = [node.index for node in fleet.of(connector)]
+        # both at one file county: its drop then has more than one record, so that it can be revised tomorrow
+        some += rng.choice(able, 2).tolist() if connector in ("postgres", "http") else [int(rng.choice(able))] * 2
     count = max(len(some), int(NEW_PROJECTS * 75_000 * books.meta.scale))
     share = world.node_weight[members] / world.node_weight[members].sum()
     node = np.concatenate([some, rng.choice(members, count - len(some), p=share)]).astype(np.int64)
@@ -205,7 +207,7 @@ def _back_dated(
     )  # fmt: skip
     queried = [node.index for node in all_nodes() if not node.sends_files]
     marked = new.join(shown, on="_node", how="left", maintain_order="left").with_row_index("_i")
-    able = marked.filter(pl.col("_node").is_in(queried) & pl.col("_shown").is_not_null())
+    able = marked.filter(pl.col("_node").is_in(queried) & pl.col("_shown").is_not_null() & (pl.col("_kind") == "new"))
     count = min(max(2, int(new.height * LATE_CURSORS)), able.height // 2)
     chosen = able.sort("_shown", "_i", descending=[True, False])["_i"][:count]
     back = pl.lit(pl.Series(rng.integers(60, LATE_SECONDS, new.height)))

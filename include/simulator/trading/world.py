@@ -102,7 +102,9 @@ def world(seed: int, scale: float) -> World:
         seed=seed,
         node_code=codes,
         node_name=np.array([node.name for node in nodes]),
-        platform=_companies(stream(seed, "platforms"), np.char.add("12", codes), numbers_only=True).to_numpy(),
+        platform=_companies(stream(seed, "platforms"), np.char.add("12", codes), numbers_only=True)
+        .to_numpy()
+        .astype(str),
         type_code=type_code,
         type_name=np.array([row["type_cn"] for row in types]),
         national_class=np.array([row["national_class"] for row in types]),

@@ -110,7 +110,7 @@ def test_amounts_are_in_yuan_here_and_in_ten_thousands_there(books: Books) -> No
             continue
         rows = good(books, table.dataset)
         assert set(rows["PRICE_UNIT"]) == {"0", "1"}
-        assert set(rows.filter(pl.col("_node").is_in(of("xlsx")))["PRICE_UNIT"]) == {"1"}
+        assert set(rows.filter(pl.col("_node").is_in(of("xlsx")))["PRICE_UNIT"]) <= {"1"}
         shown = rows[table.price].cast(pl.Decimal(30, 7))
         factor = pl.when(rows["PRICE_UNIT"] == "1").then(10_000).otherwise(1).cast(pl.Decimal(30, 7))
         yuan = rows.select(shown.alias("v") * factor * 1000)["v"].cast(pl.Int64)
