@@ -16,14 +16,23 @@ from yingshang.contracts import load_contracts
 from yingshang.contracts.registry import load_registry
 
 MODULES = (
+    "adbc_driver_manager",
     "adbc_driver_postgresql",
+    "pandas",  # Arrow asks for it when it meets a Python list
     "polars_hash",
     "pyarrow.parquet",
     "httpx",
     "lxml.etree",
     "sshfs",
     "python_calamine",
-    "yingshang.ingest.node",
+    "cryptography.fernet",
+    "stamina",
+    "httpcore",
+    "anyio",
+    "yingshang.connectors.files",
+    "yingshang.connectors.http",
+    "yingshang.connectors.postgres",
+    "yingshang.ingest.batch",
     "great_expectations",
     "yingshang.quality",
     "dbt.cli.main",
