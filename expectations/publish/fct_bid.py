@@ -61,8 +61,8 @@ MEASURES = (
             none("rows_of_hidden_batches", "no row comes from a batch that is not admitted"),
             none("wrong_held_flags", "amounts above 3 billion yuan, and only they, await confirmation"),
             none("negative_amounts", "no amount is negative"),
-            at_most("unknown_type_rate", 0.02, "types that map to nothing: extend the seed deal_type_map"),
-            at_most("orphan_rate", 0.05, "bids whose lot has not arrived"),
+            at_most("unknown_type_rate", 0.05, "types that map to nothing: extend the seed deal_type_map"),
+            at_most("orphan_rate", 0.1, "bids whose lot has not arrived"),
         ],
     ),
     Measure(

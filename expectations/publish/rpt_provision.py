@@ -33,7 +33,7 @@ MEASURES = (
         index="part",
         expectations=lambda: [
             *finished(),
-            at_most("night_reject_rate", 0.02, "rows of the night that broke their contract"),
+            at_most("night_reject_rate", 0.1, "rows of the night that broke their contract"),
         ],
     ),
     Measure(

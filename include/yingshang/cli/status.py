@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SHOWN_NODES = 30
+PIPED_WIDTH = 160
 SHOWN_BATCHES = 20
 
 
@@ -36,6 +37,8 @@ def command(
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=1, default=_plain))
         return
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     _say_live(console, found)
     console.print(_nights(found.nights))
     console.print(_fleet(found.provisions))
@@ -61,11 +64,12 @@ def _say_live(console: Console, found: Status) -> None:
 
 def _nights(nights: list[NightStatus]) -> Table:
     table = _table("Nights, newest first")
-    for name in ("night", "run", "closed", "quorum"):
-        table.add_column(name)
-    for name in ("loaded", "silent", "failed", "admitted", "waiting", "rows", "quarantined", "stops", "warnings"):
-        table.add_column(name, justify="right")
-    table.add_column("published")
+    for name in ("night", "closed", "quorum"):
+        table.add_column(name, no_wrap=True)
+    for name in ("loaded", "silent", "failed", "admitted", "waiting", "rows", "bad rows", "stop", "warn"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("published", no_wrap=True)
+    table.add_column("run", overflow="ellipsis", no_wrap=True)
     for one in nights:
         quorum = {None: "-", True: "met", False: "[red]not met[/]"}[one.is_quorum_met]
         numbers = (
@@ -73,8 +77,8 @@ def _nights(nights: list[NightStatus]) -> Table:
             one.quarantined_rows, one.stops, one.warnings,
         )  # fmt: skip
         table.add_row(
-            str(one.night), one.run_id, _time(one.closed_at), quorum, *(f"{n:,}" for n in numbers),
-            _time(one.published_at),
+            str(one.night), _time(one.closed_at), quorum, *(f"{n:,}" for n in numbers), _time(one.published_at),
+            one.run_id,
         )  # fmt: skip
     return table
 
@@ -104,19 +108,35 @@ def _say_behind(console: Console, found: Status, everything: bool) -> None:
     table = _table("Every provision" if everything else "Behind")
     for name in ("node", "datasets", "last night", "last cursor", "newest run", "why"):
         table.add_column(name)
-    groups: dict[tuple[str, ...], list[str]] = {}
+    owed = Counter((one.system, one.node_code) for one in found.provisions)
+    groups: dict[tuple[str, ...], list[ProvisionStatus]] = {}
     for one in shown:
-        key = (
-            f"{one.node_code} {one.node_name}", str(one.last_night or "never"), one.last_cursor or "-",
-            one.outcome or "-", one.error or "",
-        )  # fmt: skip
-        groups.setdefault(key, []).append(f"{one.system}.{one.dataset}")
+        key = (one.system, one.node_code, str(one.last_night or "never"), one.last_cursor or "-", one.outcome or "-")
+        groups.setdefault((*key, one.error or ""), []).append(one)
+    if not everything:
+        groups = _by_node(groups)
     limit = len(groups) if everything else SHOWN_NODES
-    for (node, *rest), datasets in list(groups.items())[:limit]:
-        table.add_row(node, ", ".join(datasets), *rest)
+    for (system, node_code, *rest), members in list(groups.items())[:limit]:
+        names = ", ".join(sorted({one.dataset for one in members}))
+        datasets = f"{system}.*" if len(members) == owed[system, node_code] else f"{system}: {names}"
+        table.add_row(f"{node_code} {members[0].node_name}", datasets, *rest)
     console.print(table)
     if len(groups) > limit:
         console.print(f"and {len(groups) - limit} more: see --all")
+
+
+def _by_node(groups: dict[tuple[str, ...], list[ProvisionStatus]]) -> dict[tuple[str, ...], list[ProvisionStatus]]:
+    """One line per node, night and outcome: the oldest cursor and the first reason stand for all of its datasets."""
+    merged: dict[tuple[str, ...], tuple[list[str], list[str], list[ProvisionStatus]]] = {}
+    for (system, node_code, night, cursor, outcome, error), members in groups.items():
+        cursors, errors, together = merged.setdefault((system, node_code, night, outcome), ([], [], []))
+        cursors.append(cursor)
+        errors.append(error)
+        together.extend(members)
+    return {
+        (system, node_code, night, min(cursors), outcome, next(filter(None, errors), "")): members
+        for (system, node_code, night, outcome), (cursors, errors, members) in merged.items()
+    }
 
 
 def _say_waiting(console: Console, found: Status) -> None:

@@ -10,7 +10,7 @@ def arrivals(
     full_reread_least: float = 0.6,
     flood_stop: float = 200,
     deleted_most: float = 0.5,
-    unknown_types_most: float = 0.05,
+    unknown_types_most: float = 0.1,
     newest_age_days: float = 3,
 ) -> list[Any]:
     """Volume against history, freshness, drift and codes. The bounds are generous: a usual night passes.
@@ -20,7 +20,7 @@ def arrivals(
         flood_stop: most rows per day, as a multiple of the provision's usual number.
         deleted_most: most deletions, as a share of all rows the provision ever delivered.
         unknown_types_most: share of rows whose source code of the transaction type maps to nothing.
-        newest_age_days: how old the newest row may be by the source's clock; the contract's latency.
+        newest_age_days: how old the newest row may be by the source's clock when it arrives; the contract's latency.
     """
     gxe = expectations_module()
     between = gxe.ExpectColumnValuesToBeBetween

@@ -202,9 +202,9 @@ select
     m.tombstone_rows,
     case when m.tombstone_rows >= %(floor)s then m.tombstone_rows::float8 / nullif(before.known_rows, 0)
     end as deleted_share_of_known,
-    m.unknown_type_rows::float8 / nullif(m.counted_rows, 0) as unknown_type_share,
+    case when m.counted_rows >= %(floor)s then m.unknown_type_rows::float8 / m.counted_rows end as unknown_type_share,
     extract(epoch from t.high_at - t.clock_at)::float8 / 3600 as cursor_ahead_hours,
-    case when history.batches > 0 then extract(epoch from t.clock_at - t.newest_at)::float8 / 86400
+    case when m.newest_cursor > before.known_cursor then extract(epoch from t.clock_at - t.newest_at)::float8 / 86400
     end as newest_age_days,
     case when t.kind <> 'drop' then extract(epoch from t.night + 1 - t.clock_at)::float8 / 86400
     end as clock_behind_night_days,
@@ -227,6 +227,7 @@ cross join lateral (
 cross join lateral (
     select
         sum(h.raw_rows) as known_rows,
+        max(h.cursor_high) as known_cursor,
         max(h.source_rows) filter (
             where h.source_rows >= %(floor)s and t.kind <> 'drop' and h.kind <> 'drop'
                 and t.is_whole and h.is_whole and h.cursor_high <= t.cursor_high

@@ -234,8 +234,8 @@ batches as (
 checks as (
     select
         run_id,
-        count(*) filter (where severity = 'stop') as stops,
-        count(*) filter (where severity = 'warn') as warnings
+        count(distinct (stage, suite, expectation, batch_id)) filter (where severity = 'stop') as stops,
+        count(distinct (stage, suite, expectation, batch_id)) filter (where severity = 'warn') as warnings
     from ops.check_result
     where not is_success and run_id in (select run_id from runs)
     group by run_id
