@@ -77,11 +77,16 @@ def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: f
         f"contracts {yuan:,.2f} yuan · lots held for confirmation {held}"
     )
     console.print(f"Airflow    {airflow.url}  user {USER}  password {airflow.password}")
-    console.print(f"marts      psql '{dsn('bi_reader')}'  (schema marts)", soft_wrap=True)
+    console.print(f"marts      psql '{_plain_dsn()}'  (schema marts)", soft_wrap=True)
     console.print(f"data docs  {_data_docs()}", soft_wrap=True)
     console.print(
         f"done in {seconds:.0f} s. `make demo` again goes on with the next nights, `make stop` ends everything."
     )
+
+
+def _plain_dsn() -> str:
+    """The reader's DSN without the session options that the program adds for itself."""
+    return dsn("bi_reader").partition("?")[0]
 
 
 def _data_docs() -> str:

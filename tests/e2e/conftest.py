@@ -1,10 +1,12 @@
 """A demo of its own for the module: state in a temporary folder, free ports, the tiny province, its registry."""
 
 import csv
+import datetime as dt
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +103,6 @@ def _tiny_registry(folder: Path) -> None:
 
 def wait_for_run(airflow: Airflow, run_id: str, seconds: float = 300) -> str:
     """The final state of a run; fails the test when it does not end in time."""
-    import time
-
     end = time.monotonic() + seconds
     while (state := airflow.state(run_id)) not in ("success", "failed"):
         assert time.monotonic() < end, f"{run_id} is still {state}"
@@ -110,11 +110,16 @@ def wait_for_run(airflow: Airflow, run_id: str, seconds: float = 300) -> str:
     return state
 
 
+def wait_for(owner: psycopg.Connection[Any], query: str, seconds: float = 120) -> None:
+    """Until the query has a row."""
+    end = time.monotonic() + seconds
+    while owner.execute(query.encode()).fetchone() is None:
+        assert time.monotonic() < end, f"no row within {seconds:.0f} s: {query}"
+        time.sleep(0.2)
+
+
 def backfill(airflow: Airflow, night: str) -> str:
     """Airflow's own backfill of one night (run at 01:00 of the day after); returns the run id."""
-    import datetime as dt
-    import time
-
     day = dt.date.fromisoformat(night) + dt.timedelta(days=1)
     body = {
         "dag_id": "nightly",
@@ -135,4 +140,4 @@ def backfill(airflow: Airflow, night: str) -> str:
     raise AssertionError(f"no backfill run for {night}")
 
 
-__all__ = ["Demo", "backfill", "wait_for_run"]
+__all__ = ["Demo", "backfill", "wait_for", "wait_for_run"]

@@ -1,9 +1,13 @@
 """The whole path as a data engineer meets it: the demo's command, Airflow, the marts."""
 
+import socket
+import subprocess
+import sys
+
 import psutil
 import pytest
 from psycopg import sql
-from tests.e2e.conftest import Demo, backfill, wait_for_run
+from tests.e2e.conftest import Demo, backfill, wait_for, wait_for_run
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -110,9 +114,40 @@ def test_another_scale_over_the_same_data_is_refused_in_one_line(demo: Demo) -> 
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
-def test_stop_ends_everything_it_started_and_a_busy_port_is_one_line(demo: Demo) -> None:
-    import socket
+def test_too_little_disk_is_one_line_before_anything_is_made(demo: Demo) -> None:
+    done = demo.command("run", "--profile", "tiny", "--scale", "1000000")
+    assert done.returncode == 1
+    assert "GiB free" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
+
+def test_a_dead_child_process_ends_the_demo_in_one_line_and_the_next_demo_mends_it(demo: Demo) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "demo", "run", "--profile", "tiny", "--nights", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        scheduler = next(service for service in demo.airflow.services if service.name == "airflow-scheduler").process()
+        assert scheduler is not None
+        with demo.owner() as owner:
+            wait_for(owner, "select 1 from ops.night_run where night = '2024-08-20'")
+        for process in (*scheduler.children(recursive=True), scheduler):
+            process.kill()
+        _, words = started.communicate(timeout=120)
+    finally:
+        started.kill()
+    assert started.returncode == 1
+    assert "airflow-scheduler has ended" in words
+    assert len(words.strip().splitlines()) == 1, words
+    done = demo.run(1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with demo.reader() as reader:
+        assert_marts_equal_books(reader, demo.truth("2024-08-20"))
+
+
+def test_stop_ends_everything_it_started_and_a_busy_port_is_one_line(demo: Demo) -> None:
     ours = [process for process in psutil.process_iter() if _belongs_to(process, demo)]
     assert len(ours) >= 6
     assert demo.command("stop").returncode == 0
