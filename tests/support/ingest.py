@@ -157,10 +157,18 @@ def admit_all() -> None:
 
 
 def write_drop(
-    folder: Path, table: str, period: str, content: bytes, rows: int, *, suffix: str = "csv", revision: int = 1,
-    node: str = NODE, **other: Any,
-) -> Path:  # fmt: skip
-    """A data file and its manifest. ``other`` replaces entries of the manifest; None leaves one out."""
+    folder: Path,
+    table: str,
+    period: str,
+    content: bytes,
+    rows: int,
+    *,
+    suffix: str = "csv",
+    revision: int = 1,
+    node: str = NODE,
+    told: Mapping[str, Any] | None = None,
+) -> Path:
+    """A data file and its manifest. ``told`` replaces entries of the manifest; None leaves one out."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{table}_{period}" + (f"_r{revision}" if revision > 1 else "")
     data = folder / f"{stem}.{suffix}"
@@ -175,9 +183,10 @@ def write_drop(
         "file": data.name,
         "created": f"{period}235900",
         "charset": "GB18030",
-    } | other
-    told = {key: value for key, value in manifest.items() if value is not None}
-    (folder / f"{stem}.manifest.json").write_text(json.dumps(told), encoding="utf-8")
+        **(told or {}),
+    }
+    written = {key: value for key, value in manifest.items() if value is not None}
+    (folder / f"{stem}.manifest.json").write_text(json.dumps(written), encoding="utf-8")
     return data
 
 

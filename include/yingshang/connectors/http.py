@@ -139,9 +139,12 @@ class HttpSource:
             path = f"{self._base}{path}"
         return f"{path}?{parts.query}" if parts.query else path
 
-    def saw_clock(self, clock: object) -> str:
+    def saw_clock(self, clock: object, table: str) -> str:
         text = clock if isinstance(clock, str) else ""
-        clock_plus(text, timedelta(0))
+        try:
+            clock_plus(text, timedelta(0))
+        except SourceInconsistent as error:
+            raise self.inconsistent(table, str(error)) from None
         self._clock = self._clock or text
         return text
 
@@ -244,7 +247,7 @@ class _Pull:
     ) -> None:
         self._source, self._table, self._deadline, self._columns = source, request.table, deadline, columns
         self._first = source.page(self._table, source.first_target(request, low, high), deadline)
-        self.clock = source.saw_clock(self._first.get("clock"))
+        self.clock = source.saw_clock(self._first.get("clock"), self._table)
         self.total = self._total(self._first)
         self._note_columns(self._rows(self._first))
 
