@@ -59,7 +59,7 @@ class Node:
     @property
     def short_dates(self) -> Literal["never", "always", "mixed"]:
         """Whether event times are written yyyyMMdd instead of yyyyMMddHHmmss."""
-        return ("never", "mixed", "never", "always", "mixed")[self.index % 5]  # type: ignore[return-value]
+        return ("never", "mixed", "never", "always", "mixed")[self.index % 5]
 
     @property
     def ten_thousands(self) -> Literal["never", "always", "mixed"]:

@@ -108,7 +108,7 @@ class _Loader:
             now = current_rows(mine, table)
             parts[table.dataset] = {int(key[0]): part for key, part in now.partition_by("_node", as_dict=True).items()}
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda entry: self._database(*entry, night, parts), self.fleet.databases.items()))
+            list(pool.map(lambda entry: self._database(entry[0], entry[1], night, parts), self.fleet.databases.items()))
 
     def _database(
         self, database: str, nodes: Iterable[Node], night: int, parts: Mapping[str, Mapping[int, pl.DataFrame]]

@@ -103,7 +103,8 @@ def cohort(
 
 def pick_types(world: World, rng: np.random.Generator, node: Ints) -> Ints:
     """A transaction type for each project, by what its node trades."""
-    return (world.type_cdf[node] < rng.random(len(node))[:, None]).sum(axis=1).astype(np.int64)
+    chosen: Ints = (world.type_cdf[node] < rng.random(len(node))[:, None]).sum(axis=1).astype(np.int64)
+    return chosen
 
 
 def deal_codes(source: npt.NDArray[np.str_], platform: npt.NDArray[np.str_], day: Ints, number: Ints) -> pl.Series:

@@ -32,7 +32,8 @@ def _nodes() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int8], npt.NDArray[n
 def price_units(rng: np.random.Generator, node: Ints) -> Bools:
     """Whether each row's amount is in 万元."""
     habit = _nodes()[2][node]
-    return (habit == 2) | ((habit == 1) & (rng.random(len(node)) < 0.35))
+    chosen: Bools = (habit == 2) | ((habit == 1) & (rng.random(len(node)) < 0.35))
+    return chosen
 
 
 def amount_text(milli: pl.Expr, in_ten_thousands: pl.Expr) -> pl.Expr:
@@ -43,12 +44,7 @@ def amount_text(milli: pl.Expr, in_ten_thousands: pl.Expr) -> pl.Expr:
 def _decimal(units: pl.Expr, places: int) -> pl.Expr:
     whole = (units // 10**places).cast(pl.String)
     part = (units % 10**places).cast(pl.String).str.zfill(places)
-    return (whole + "." + part).str.strip_chars_end("0").str.strip_chars_end(".")
-
-
-def yuan_cents(milli: pl.Expr) -> pl.Expr:
-    """Cents, rounded half up, as a decimal of two places rounds a positive amount."""
-    return (milli + 5) // 10
+    return pl.concat_str(whole, pl.lit("."), part).str.strip_chars_end("0").str.strip_chars_end(".")
 
 
 def seconds_text(seconds: Ints) -> pl.Series:
