@@ -18,6 +18,7 @@ from yingshang.settings import settings
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 EXECUTOR = "yingshang.orchestrate.executor.PreloadedLocalExecutor"
 USER = "admin"
+PAGE = 100
 
 
 class Airflow:
@@ -104,11 +105,16 @@ class Airflow:
     def task_counts(self, run_id: str) -> dict[str, dict[str, int]]:
         """Task instances of a run by task id and state."""
         counts: dict[str, dict[str, int]] = {}
-        path = f"/api/v2/dags/nightly/dagRuns/{run_id}/taskInstances?limit=1000"
-        for instance in self.call("GET", path)["task_instances"]:
-            states = counts.setdefault(instance["task_id"], {})
-            state = instance["state"] or "none"
-            states[state] = states.get(state, 0) + 1
+        path = f"/api/v2/dags/nightly/dagRuns/{run_id}/taskInstances?limit={PAGE}&offset="
+        seen, total = 0, 1
+        while seen < total:
+            page = self.call("GET", f"{path}{seen}")
+            total = page["total_entries"]
+            seen += len(page["task_instances"]) or total
+            for instance in page["task_instances"]:
+                states = counts.setdefault(instance["task_id"], {})
+                state = instance["state"] or "none"
+                states[state] = states.get(state, 0) + 1
         return counts
 
     @property

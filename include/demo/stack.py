@@ -136,7 +136,8 @@ class Stack:
         if not self.simulated.is_generated:
             return
         made = self.simulated.meta
-        if (made.scale, made.seed, made.profile) != (options.scale, options.seed, options.profile):
+        scale = made.scale if options.profile else options.scale  # a profile has a scale of its own
+        if (made.scale, made.seed, made.profile) != (scale, options.seed, options.profile):
             raise DemoError(
                 f"the province here was made with SCALE={made.scale:g} SEED={made.seed}: "
                 "give the same, or `make clean` first"

@@ -87,10 +87,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def _tiny_registry(folder: Path) -> None:
     """The registry of the project, cut down to the nodes that the tiny province has."""
     source = PROJECT_ROOT / "include" / "registry"
-    nodes = {node.code for node in fleet("tiny").nodes}
+    providers = {node.code for node in fleet("tiny").nodes}
+    chosen = {"nodes.csv": providers | {node.city for node in fleet("tiny").nodes}, "provisions.csv": providers}
     for path in source.iterdir():
         shutil.copy(path, folder / path.name)
-    for name in ("nodes.csv", "provisions.csv"):
+    for name, nodes in chosen.items():
         with (source / name).open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             rows = [row for row in reader if row["node_code"] in nodes]

@@ -107,8 +107,8 @@ def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> No
         assert_marts_equal_books(reader, demo.truth("2024-08-19"))
 
 
-def test_another_scale_over_the_same_data_is_refused_in_one_line(demo: Demo) -> None:
-    done = demo.command("run", "--profile", "tiny", "--scale", "0.5")
+def test_another_province_over_the_same_data_is_refused_in_one_line(demo: Demo) -> None:
+    done = demo.command("run", "--profile", "tiny", "--seed", "9")
     assert done.returncode == 1
     assert "make clean" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -14,6 +14,7 @@ from airflow.executors.local_executor import LocalExecutor
 
 from yingshang.contracts import load_contracts
 from yingshang.contracts.registry import load_registry
+from yingshang.errors import YingshangError
 
 MODULES = (
     "adbc_driver_manager",
@@ -51,7 +52,10 @@ class PreloadedLocalExecutor(LocalExecutor):
         began = time.monotonic()
         for name in MODULES:
             import_module(name)
-        load_contracts()  # parsed once; a task reads a file again only if it has changed
-        load_registry()
+        try:
+            load_contracts()  # parsed once; a task reads a file again only if it has changed
+            load_registry()
+        except YingshangError as error:  # the scheduler goes on: each task that needs them fails with the same words
+            log.warning("%s", error)
         log.info("%d modules loaded before the workers fork, in %.1f s", len(MODULES), time.monotonic() - began)
         super().start()

@@ -5,6 +5,7 @@ that succeeded, named by the build's id. The ledger knows which build that was; 
 build's, means a full build and nothing worse.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -130,7 +131,8 @@ class DbtBuilder:
             *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
         ]
         quiet = ["--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
-        with _environment(_profile_variables() | dict(variables or {})):
+        own = _profile_variables() | _registry_variables(self._project)
+        with _environment(own | dict(variables or {})):
             return dbtRunner(manifest=self._manifest).invoke([*quiet, *arguments, *common])
 
     def _folder(self, slot: SlotName) -> Path:
@@ -232,6 +234,17 @@ def _profile_variables() -> dict[str, str]:
         "YINGSHANG_DBT_DBNAME": known.path.lstrip("/"),
         "PGOPTIONS": f"-c client_connection_check_interval=1s -c lock_timeout={limit} -c timezone=Asia/Shanghai",
     }
+
+
+def _registry_variables(project: Path) -> dict[str, str]:
+    """An installation's own registry reaches dbt through a link: dbt takes seeds from folders of its project only."""
+    registry, links = settings().registry, project / "registries"
+    if registry is None or not links.is_dir():
+        return {}
+    name = hashlib.sha256(str(registry.resolve()).encode()).hexdigest()[:12]
+    with contextlib.suppress(FileExistsError):
+        (links / name).symlink_to(registry.resolve(), target_is_directory=True)
+    return {"YINGSHANG_DBT_REGISTRY": name}
 
 
 @contextmanager
