@@ -18,6 +18,14 @@ SAFE_CLASSES = ("00", "08", "28", "3D", "3F", "40", "42", "53", "55", "57")
 """Classes of SQLSTATE whose messages name tables, columns and roles, but never a value of a row."""
 
 
+SAFE_WORDS = re.compile(
+    r"connect|terminat|does not exist|permission denied|authentication|timeout|timed out"
+    r"|server closed|shut(?:ting)? ?down|starting up|no space|recovery|too many clients",
+    re.IGNORECASE,
+)
+"""Messages without SQLSTATE that speak of the server, not of a row."""
+
+
 class AdbcSession:
     """One PostgreSQL connection that speaks Arrow.
 
@@ -123,13 +131,17 @@ def sqlstate_of(error: BaseException) -> str:
 
 
 def safe_message(error: BaseException) -> str:
-    """What a database error says on one line, unless it might quote a value of a row: then its SQLSTATE only."""
+    """What a database error says on one line, unless it might quote a value of a row: then its kind only."""
     state = sqlstate_of(error)
-    if state and not state.startswith(SAFE_CLASSES):
-        return f"{type(error).__name__}, SQLSTATE {state}"
     said = " ".join(str(error).split())
-    said = re.split(r" (?:DETAIL|CONTEXT|HINT|QUERY): ", said, maxsplit=1)[0]
-    return re.sub(r"^[A-Z_]+: \[libpq\] ", "", said)[:400]
+    said = re.split(r" (?:DETAIL|CONTEXT|HINT|QUERY|LINE 1): |\. SQLSTATE| Query was: ", said, maxsplit=1)[0]
+    said = re.sub(
+        r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:(?:Failed to|Execution error).*?(?:: |\] ))?(?=ERROR|FATAL)", "", said
+    )
+    is_safe = state.startswith(SAFE_CLASSES) if state else SAFE_WORDS.search(said) is not None
+    if not is_safe:
+        return f"{type(error).__name__}{f', SQLSTATE {state}' if state else ''}"
+    return said[:400]
 
 
 def _parameters(values: Sequence[str | int | None]) -> pa.RecordBatch:

@@ -168,7 +168,8 @@ class PostgresSource:
         except psycopg.Error as error:
             raise self._error(error, what) from None
         except Exception as error:
-            if not is_adbc_error(error) and not type(error).__module__.startswith("pyarrow"):
+            is_read_error = isinstance(error, OSError) or type(error).__module__.startswith("pyarrow")
+            if not is_adbc_error(error) and not is_read_error:
                 raise
             raise self._error(error, what) from None
 

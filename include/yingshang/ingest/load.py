@@ -238,6 +238,6 @@ def _error(error: Exception, table: str) -> YingshangError:
     state, said = sqlstate_of(error), safe_message(error)
     if state.startswith("28"):
         return CredentialError(f"the warehouse refuses the login of ingest: {said}")
-    if state.startswith(("22", "23", "42")):
+    if state.startswith(("22", "23", "42")) or "does not exist" in said:
         return LoadError(f"the warehouse refuses the load into raw.{table}: {said}: run `yingshang warehouse init`")
     return WarehouseUnavailable(f"the warehouse does not answer or breaks off (load into raw.{table}): {said}")

@@ -407,7 +407,7 @@ def _only_one(connection: PgConnection, system: str, node_code: str) -> Iterator
     """Hold the lock of the node: an attempt that is still running must not race its retry."""
     import psycopg
 
-    connection.execute("select set_config('lock_timeout', %s, false)", (f"{int(LOCK_SECONDS)}s",))
+    connection.execute("select set_config('lock_timeout', %s, false)", (f"{int(LOCK_SECONDS * 1000)}ms",))
     try:
         connection.execute("select pg_advisory_lock(%s, hashtext(%s))", (LOCK_CLASS, f"{system}/{node_code}"))
     except psycopg.errors.LockNotAvailable:
