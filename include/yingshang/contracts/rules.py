@@ -324,8 +324,10 @@ def _whole(contract: Contract) -> Messages:
     for scope in contract.node_scopes:
         if named("nodeScope", scope.column):
             column = contract.column(scope.column)
-            if not column.required or column.kind != "string":
-                messages.append((f"{here}[{scope.column}]", "a column of nodeScope is a required string"))
+            if column.kind != "string" or not (column.required or column.multi):
+                messages.append(
+                    (f"{here}[{scope.column}]", "a column of nodeScope is a required string, or holds several codes")
+                )
     for column in contract.columns:
         if column.unit and column.unit.isupper() and column.unit not in names:
             messages.append((f"{here}[{column.name}].customProperties[unit]", f"{column.unit!r} is not a column"))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from yingshang.contracts import Column, Contract
+    from yingshang.contracts.model import NodeScope
 
 FUTURE_TOLERANCE = timedelta(hours=2)
 FUTURE = "cursor_in_future"
@@ -90,13 +91,23 @@ class RowChecks:
             checks |= self._of_column(column)
         cursor = pl.col(self._contract.cursor)
         checks[FUTURE] = cursor > self._latest
-        scopes = [
-            pl.col(scope.column).str.slice(scope.start - 1, scope.length) != self._node_code
-            for scope in self._contract.node_scopes
-        ]
+        scopes = [self._is_foreign(scope) for scope in self._contract.node_scopes]
         if scopes:
             checks["region_not_of_node"] = pl.any_horizontal(scope.fill_null(False) for scope in scopes)
         return checks
+
+    def _is_foreign(self, scope: NodeScope) -> pl.Expr:
+        """Whether a code, or one of several in one field, is another node's."""
+        import polars as pl
+
+        def differs(text: pl.Expr) -> pl.Expr:
+            return text.str.slice(scope.start - 1, scope.length) != self._node_code
+
+        separator = self._contract.column(scope.column).multi
+        if separator is None:
+            return differs(pl.col(scope.column))
+        foreign = differs(pl.element()) & (pl.element() != "")
+        return pl.col(scope.column).str.split(separator).list.eval(foreign).list.any()
 
     def _of_column(self, column: Column) -> dict[str, pl.Expr]:
         import polars as pl

@@ -105,7 +105,7 @@ def test_values_joined_in_one_field_are_checked_one_by_one() -> None:
         notice | {"BID_SECTION_CODES": None},
         dataset="notice",
     )
-    assert verdict.reasons == [["pattern:BID_SECTION_CODES"]]
+    assert verdict.reasons == [["pattern:BID_SECTION_CODES", "region_not_of_node"]]
     assert verdict.good.height == 3
 
 
@@ -152,3 +152,21 @@ def test_no_text_whatsoever_breaks_the_checks_and_no_row_is_lost(changes: list[d
 
 def test_a_bid_keeps_its_contract() -> None:
     assert judge(bid(1), bid(2), dataset="bid").reasons == []
+
+
+def test_a_notice_that_names_a_lot_of_another_node_among_its_own_is_quarantined() -> None:
+    own = lot(1)["BID_SECTION_CODE"]
+    foreign = own[:1] + "210200" + own[7:]
+    notice = {
+        "TENDER_PROJECT_CODE": lot(1)["TENDER_PROJECT_CODE"],
+        "URL": "https://example.cn/1",
+        "DATA_TIMESTAMP": "20240813100000",
+        "IS_DELETE": "0",
+    }
+    verdict = judge(
+        notice | {"BID_SECTION_CODES": f"{own};{own}"},
+        notice | {"BID_SECTION_CODES": f"{own};{foreign}"},
+        dataset="notice",
+    )
+    assert verdict.reasons == [["region_not_of_node"]]
+    assert verdict.good.height == 1
