@@ -1,13 +1,10 @@
-"""ADBC without its DB-API layer, which would import pandas (2 s and 90 MB per task) and is not needed.
-
-Used to read from PostgreSQL sources and to COPY into the warehouse.
-"""
+"""Reading from PostgreSQL as Arrow: ADBC without its DB-API layer, which would import pandas (2 s, 90 MB per task)."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,8 +26,7 @@ SAFE_WORDS = re.compile(
 class AdbcSession:
     """One PostgreSQL connection that speaks Arrow.
 
-    Making one takes two logins and a look through the whole catalog: keep it for all that a task has to do. What is
-    done between :meth:`begin` and :meth:`commit` is one transaction.
+    Making one takes two logins and a look through the whole catalog: keep it for all that a task has to read.
     """
 
     def __init__(self, conninfo: str) -> None:
@@ -54,39 +50,20 @@ class AdbcSession:
         self.close()
 
     def close(self) -> None:
-        """End the connection; what is not committed is rolled back by the server."""
+        """End the connection."""
         for part in (self._connection, self._database):
             with contextlib.suppress(self._manager.Error):
                 part.close()
 
     def begin(self) -> None:
+        """Begin a transaction, which ends with the session."""
         self._connection.set_autocommit(False)
 
-    def commit(self) -> None:
-        self._connection.commit()
-        self._connection.set_autocommit(True)  # else the next transaction would be open already
-
-    def rollback(self) -> None:
-        self._connection.rollback()
-        self._connection.set_autocommit(True)
-
-    def execute(self, sql: str, parameters: Sequence[str | int | None] = ()) -> int:
-        """Run a statement with text and bigint parameters ($1 ...). Returns the number of rows it changed."""
+    def execute(self, sql: str) -> None:
+        """Run a statement that has no result."""
         with self._statement() as statement:
             statement.set_sql_query(sql)
-            if parameters:
-                batch = _parameters(parameters)
-                statement.bind(*_exported(batch))
-            return int(statement.execute_update())
-
-    def rows(self, sql: str, parameters: Sequence[str | int | None] = ()) -> list[dict[str, Any]]:
-        """Rows of a small query."""
-        with self._statement() as statement:
-            statement.set_sql_query(sql)
-            if parameters:
-                statement.bind(*_exported(_parameters(parameters)))
-            with _reader(statement.execute_query()[0]) as reader:
-                return [row for batch in reader for row in batch.to_pylist()]
+            statement.execute_update()
 
     @contextlib.contextmanager
     def query(self, sql: str, *, batch_bytes: int) -> Iterator[pa.RecordBatchReader]:
@@ -96,19 +73,6 @@ class AdbcSession:
             statement.set_sql_query(sql)
             with _reader(statement.execute_query()[0]) as reader:
                 yield reader
-
-    def copy_into(self, schema: str, table: str, reader: pa.RecordBatchReader) -> int:
-        """COPY a stream into a table, columns matched by name. Returns the rows copied."""
-        with self._statement() as statement:
-            statement.set_options(
-                **{
-                    "adbc.ingest.target_db_schema": schema,
-                    "adbc.ingest.target_table": table,
-                    "adbc.ingest.mode": "adbc.ingest.mode.append",
-                }
-            )
-            statement.bind_stream(reader)
-            return int(statement.execute_update())
 
     @contextlib.contextmanager
     def _statement(self) -> Iterator[Any]:
@@ -142,18 +106,6 @@ def safe_message(error: BaseException) -> str:
     if not is_safe:
         return f"{type(error).__name__}{f', SQLSTATE {state}' if state else ''}"
     return said[:400]
-
-
-def _parameters(values: Sequence[str | int | None]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    arrays = [pa.array([value], pa.int64() if isinstance(value, int) else pa.string()) for value in values]
-    return pa.RecordBatch.from_arrays(arrays, names=[f"p{index}" for index in range(len(arrays))])
-
-
-def _exported(batch: pa.RecordBatch) -> tuple[Any, Any]:
-    schema, array = batch.__arrow_c_array__()
-    return array, schema
 
 
 def _reader(handle: Any) -> contextlib.AbstractContextManager[pa.RecordBatchReader]:

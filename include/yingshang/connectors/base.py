@@ -82,12 +82,9 @@ def clock_of(moment: datetime) -> str:
 
 
 def text_batch(names: tuple[str, ...], rows: list[list[str | None]]) -> pa.RecordBatch:
-    """A record batch of text columns from rows of equal length."""
-    import pyarrow as pa
+    """A record batch of text columns from rows of equal length. Made by polars: ``pa.array`` would import pandas."""
+    import polars as pl
 
-    schema = pa.schema([pa.field(name, pa.string()) for name in names])
-    if not rows:
-        return pa.RecordBatch.from_arrays([pa.array([], pa.string()) for _ in names], schema=schema)
-    return pa.RecordBatch.from_arrays(
-        [pa.array(values, pa.string()) for values in zip(*rows, strict=True)], schema=schema
-    )
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+    table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return table.combine_chunks().to_batches()[0] if rows else table.schema.empty_table().to_batches()[0]

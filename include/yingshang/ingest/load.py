@@ -7,20 +7,23 @@ that reading and checking overlap with writing; nothing is committed before the 
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from datetime import date, datetime
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from yingshang.connectors.adbc import AdbcSession, is_adbc_error, safe_message, sqlstate_of
+import psycopg
+from psycopg import sql
+
+from yingshang.connectors.adbc import safe_message, sqlstate_of
 from yingshang.errors import CredentialError, TerminalError, WarehouseUnavailable, YingshangError
+from yingshang.ingest import binary_copy
 from yingshang.ingest.landing import LandedFile, LandingFile
-from yingshang.warehouse import dsn
-from yingshang.warehouse.ledger import AlreadyLoaded, NewBatch
+from yingshang.warehouse import PgConnection, connect, ledger
+from yingshang.warehouse.ledger import NewBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,23 +49,22 @@ class Loaded:
 
 
 class WarehouseSession:
-    """The warehouse connection of a task: opened when first needed, kept between batches, dropped after a failure."""
+    """The connection of a task that loads: opened when first needed, kept between batches, dropped after a failure."""
 
     def __init__(self) -> None:
-        self._session: AdbcSession | None = None
+        self._connection: PgConnection | None = None
 
-    def begin(self) -> AdbcSession:
-        """A session with a new transaction."""
-        if self._session is None:
-            self._session = AdbcSession(dsn("ingest"))
-        self._session.begin()
-        return self._session
+    def begin(self) -> PgConnection:
+        """A connection with no transaction open; the next statement begins one."""
+        if self._connection is None:
+            self._connection = connect("ingest", application_name="yingshang_load")
+        return self._connection
 
     def close(self) -> None:
         """End it; what is not committed is gone."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class Load:
@@ -78,9 +80,10 @@ class Load:
         stream_from_bytes: int = STREAM_FROM_BYTES,
     ) -> None:
         self._warehouse, self._table, self._schema, self._new_landing = warehouse, table, schema, landing
+        self._raw = sql.Identifier("raw", table)
         self._stream_from = stream_from_bytes
         self._landing: LandingFile | None = None
-        self._session: AdbcSession | None = None
+        self._connection: PgConnection | None = None
         self._buffered: deque[pa.RecordBatch] = deque()
         self._buffered_bytes = 0
         self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(QUEUED_BATCHES)
@@ -120,19 +123,17 @@ class Load:
             if self._buffered:
                 self._run()
                 self._raise_failure()
-        session = self._session
-        assert session is not None  # noqa: S101 - opened above
-        with _explained(self._table):
-            landed = self._landing.finish() if self._landing is not None else None
-            counted = session.rows(
-                f"select count(*) as rows from raw.{self._table} where _batch_id = {batch_id}"  # noqa: S608
-            )
-            batch = complete(Loaded(int(counted[0]["rows"]), landed))
-            reader = quarantine.reader()
-            if reader is not None:
-                session.copy_into("quarantine", "row", reader)
-            _insert_batch(session, batch)
-            session.commit()
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - opened above
+        with _explained(self._table), ThreadPoolExecutor(1) as beside:
+            reading_back = beside.submit(self._landing.finish) if self._landing is not None else None
+            counting = sql.SQL("select count(*) from {} where _batch_id = %s").format(self._raw)
+            counted = connection.execute(counting, (batch_id,)).fetchone()
+            landed = reading_back.result() if reading_back is not None else None
+            batch = complete(Loaded(int(counted[0]) if counted else 0, landed))
+            quarantine.copy_into(connection)
+            ledger.insert_batch(connection, batch)
+            connection.commit()
         return batch
 
     def abort(self) -> None:
@@ -149,7 +150,7 @@ class Load:
 
     def _open(self) -> None:
         with _explained(self._table):
-            self._session = self._warehouse.begin()
+            self._connection = self._warehouse.begin()
         if self._buffered:
             self._landing = self._new_landing()
 
@@ -161,27 +162,20 @@ class Load:
                 return
 
     def _run(self) -> None:
-        import pyarrow as pa
-
-        session = self._session
-        assert session is not None  # noqa: S101 - opened before the thread starts
+        connection, landing = self._connection, self._landing
+        assert connection is not None  # noqa: S101 - both opened before
+        assert landing is not None  # noqa: S101
+        columns = sql.SQL(", ").join(map(sql.Identifier, self._schema.names))
+        copying = sql.SQL("copy {} ({}) from stdin (format binary)").format(self._raw, columns)
         try:
-            with _explained(self._table):
-                reader = pa.RecordBatchReader.from_batches(self._schema, self._landed())
-                session.copy_into("raw", self._table, reader)
+            with _explained(self._table), connection.cursor() as cursor, cursor.copy(copying) as copy:
+                copy.write(binary_copy.HEADER)
+                for batch in self._waiting():
+                    landing.write(batch)
+                    copy.write(binary_copy.encode(batch))
+                copy.write(binary_copy.TRAILER)
         except BaseException as error:  # noqa: BLE001 - handed to the other thread
-            self._failure = self._failure or error
-
-    def _landed(self) -> Iterator[pa.RecordBatch]:
-        landing = self._landing
-        assert landing is not None  # noqa: S101 - opened before
-        try:
-            for batch in self._waiting():
-                landing.write(batch)
-                yield batch
-        except Exception as error:
             self._failure = error
-            raise
 
     def _waiting(self) -> Iterator[pa.RecordBatch]:
         while self._buffered:
@@ -198,43 +192,15 @@ class Load:
             raise self._failure
 
 
-def _insert_batch(session: AdbcSession, batch: NewBatch) -> None:
-    names = [one.name for one in fields(NewBatch)]
-    values = {name: getattr(batch, name) for name in names}
-    listed = ", ".join(names)
-    try:
-        session.execute(
-            f"insert into ops.batch ({listed}) select {listed}"  # noqa: S608 - names of our own fields
-            " from jsonb_populate_record(null::ops.batch, $1::text::jsonb)",
-            (json.dumps(values, default=_iso),),
-        )
-    except Exception as error:
-        if is_adbc_error(error) and sqlstate_of(error) == "23505":
-            raise AlreadyLoaded(
-                f"{batch.system}.{batch.dataset} of node {batch.node_code} is already loaded by run {batch.run_id}"
-            ) from None
-        raise
-
-
-def _iso(value: object) -> str:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    raise TypeError(type(value).__name__)
-
-
 @contextlib.contextmanager
 def _explained(table: str) -> Iterator[None]:
     try:
         yield
-    except YingshangError:
-        raise
-    except Exception as error:
-        if not is_adbc_error(error):
-            raise
+    except psycopg.Error as error:
         raise _error(error, table) from None
 
 
-def _error(error: Exception, table: str) -> YingshangError:
+def _error(error: psycopg.Error, table: str) -> YingshangError:
     state, said = sqlstate_of(error), safe_message(error)
     if state.startswith("28"):
         return CredentialError(f"the warehouse refuses the login of ingest: {said}")

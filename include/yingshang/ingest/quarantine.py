@@ -6,7 +6,7 @@ import json
 import tempfile
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from yingshang.connectors.base import MALFORMED
 from yingshang.ingest.conform import TYPED
@@ -15,7 +15,6 @@ from yingshang.settings import settings
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
     from yingshang.secrets import KeyRing
     from yingshang.warehouse import PgConnection
@@ -26,88 +25,76 @@ RAW_TEXT = "__raw__"
 """Key of the payload of a malformed row."""
 
 
+COLUMNS = {
+    "batch_id": "int8",
+    "run_id": "text",
+    "system": "text",
+    "dataset": "text",
+    "node_code": "text",
+    "night": "date",
+    "row_number": "int8",
+    "reasons": "text[]",
+    "payload": "bytea",
+    "key_id": "text",
+    "expires_at": "timestamptz",
+}
+
+
 class QuarantineSpool:
     """Quarantined rows of one batch, encrypted at once, in a temporary file until they are loaded."""
 
     def __init__(
         self, ring: KeyRing, *, batch_id: int, run_id: str, system: str, dataset: str, node_code: str, night: date
     ) -> None:
-        from cryptography.fernet import Fernet
-
-        self._fernet, self._key_id = Fernet(ring.active_key), ring.active
-        self._constant: dict[str, Any] = {
-            "batch_id": batch_id,
-            "run_id": run_id,
-            "system": system,
-            "dataset": dataset,
-            "node_code": node_code,
-            "night": night,
-        }
+        self._ring = ring
+        self._batch_id = batch_id
+        self._of = (run_id, system, dataset, node_code, night)
         self._expires = datetime.now(UTC) + timedelta(days=settings().quarantine_days)
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="yingshang-quarantine-")  # noqa: SIM115 - see close
-        self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self.rows = 0
 
     def add(self, bad: pl.DataFrame, reasons: list[list[str]]) -> None:
         """Rows of a conformed frame with a column ``_row``."""
-        import pyarrow as pa
+        from cryptography.fernet import Fernet
 
+        fernet = Fernet(self._ring.active_key)
         delivered = [name for name in bad.columns if not name.startswith(TYPED) and name not in (ROW, MALFORMED)]
-        malformed = bad[MALFORMED] if MALFORMED in bad.columns else None
-        payloads: list[bytes] = []
+        numbers = bad[ROW].to_list()
+        malformed = bad[MALFORMED].to_list() if MALFORMED in bad.columns else [None] * bad.height
         for at, row in enumerate(bad.select(delivered).iter_rows(named=True)):
-            raw = malformed[at] if malformed is not None else None
-            content = {RAW_TEXT: raw} if raw is not None else row
-            payloads.append(self._fernet.encrypt(json.dumps(content, ensure_ascii=False).encode()))
-        count = bad.height
-        columns: dict[str, Any] = {
-            **{name: pa.array([value] * count) for name, value in self._constant.items()},
-            "row_number": pa.array(bad[ROW].to_list(), pa.int64()),
-            "reasons": pa.array(reasons, pa.list_(pa.string())),
-            "payload": pa.array(payloads, pa.binary()),
-            "key_id": pa.array([self._key_id] * count),
-            "expires_at": pa.array([self._expires] * count, pa.timestamp("us", "UTC")),
-        }
-        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-        if self._writer is None:
-            self._writer = pa.ipc.new_stream(self._file, batch.schema)
-        self._writer.write_batch(batch)
-        self.rows += count
+            content = row if malformed[at] is None else {RAW_TEXT: malformed[at]}
+            payload = fernet.encrypt(json.dumps(content, ensure_ascii=False).encode()).decode()
+            self._file.write(json.dumps([numbers[at], reasons[at], payload]).encode() + b"\n")
+        self.rows += bad.height
 
-    def reader(self) -> pa.RecordBatchReader | None:
-        """All rows in the columns of ``quarantine.row``, or None when there are none. No rows can be added any more."""
-        import pyarrow as pa
+    def copy_into(self, connection: PgConnection) -> None:
+        """All rows into ``quarantine.row``, in the caller's transaction."""
+        if self.rows:
+            self._copy(connection, self._batch_id, self.rows)
 
-        if self._writer is None:
-            return None
-        self._writer.close()
-        self._file.seek(0)
-        return pa.ipc.open_stream(self._file)
-
-    def keep_sample(self, connection: PgConnection) -> int:
+    def keep_sample(self, connection: PgConnection) -> None:
         """Keep the first rows of a batch that failed, without a batch id, in place of those of an earlier attempt.
 
-        ``connection``: as ingest, autocommit. Returns the rows kept.
+        ``connection``: as ingest, autocommit.
         """
-        reader = self.reader()
         with connection.transaction():
             connection.execute(
-                "delete from quarantine.row where batch_id is null and run_id = %(run_id)s and system = %(system)s"
-                " and dataset = %(dataset)s and node_code = %(node_code)s",
-                self._constant,
+                "delete from quarantine.row where batch_id is null and run_id = %s and system = %s and dataset = %s"
+                " and node_code = %s",
+                self._of[:4],
             )
-            if reader is None:
-                return 0
-            rows = list(islice((row for batch in reader for row in batch.to_pylist()), SAMPLE_ROWS))
-            with connection.cursor() as cursor:
-                cursor.executemany(
-                    """insert into quarantine.row (run_id, system, dataset, node_code, night, row_number, reasons,
-                        payload, key_id, expires_at)
-                    values (%(run_id)s, %(system)s, %(dataset)s, %(node_code)s, %(night)s, %(row_number)s, %(reasons)s,
-                        %(payload)s, %(key_id)s, %(expires_at)s)""",
-                    rows,
-                )
-        return len(rows)
+            self._copy(connection, None, SAMPLE_ROWS)
 
     def close(self) -> None:
         self._file.close()
+
+    def _copy(self, connection: PgConnection, batch_id: int | None, most: int) -> None:
+        statement = f"copy quarantine.row ({', '.join(COLUMNS)}) from stdin (format binary)"
+        self._file.seek(0)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(list(COLUMNS.values()))
+            for line in islice(self._file, most):
+                number, reasons, payload = json.loads(line)
+                copy.write_row(
+                    (batch_id, *self._of, number, reasons, payload.encode(), self._ring.active, self._expires)
+                )
