@@ -62,8 +62,9 @@ def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
 def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
-    empty = frame.select((pl.all() == "").any()).row(0, named=True)
-    return frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)) for name, any_ in empty.items() if any_)
+    shortest = frame.select(pl.all().str.len_bytes().min()).row(0, named=True)
+    has_empty = [name for name, length in shortest.items() if length == 0]
+    return frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)) for name in has_empty)
 
 
 def _amount(frame: pl.DataFrame, name: str) -> pl.Expr:
@@ -72,28 +73,35 @@ def _amount(frame: pl.DataFrame, name: str) -> pl.Expr:
 
     from yingshang.contracts.model import DECIMAL_PRECISION, DECIMAL_SCALE
 
-    text = _plain(frame, name)
+    text, is_number = _numbers(frame, name, _AMOUNT)
     cast = text.cast(pl.Decimal(DECIMAL_PRECISION, DECIMAL_SCALE), strict=False)
-    return pl.when(text.str.contains(_AMOUNT)).then(cast).alias(TYPED + name)
+    return pl.when(is_number).then(cast).alias(TYPED + name)
 
 
 def _integer(frame: pl.DataFrame, name: str) -> pl.Expr:
     import polars as pl
 
-    text = _plain(frame, name)
+    text, is_number = _numbers(frame, name, _INTEGER)
     cast = text.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
-    return pl.when(text.str.contains(_INTEGER)).then(cast).alias(TYPED + name)
+    return pl.when(is_number).then(cast).alias(TYPED + name)
 
 
-def _plain(frame: pl.DataFrame, name: str) -> pl.Expr:
-    """Numbers without blanks and without exponent (1.25E7, as some APIs write)."""
+def _numbers(frame: pl.DataFrame, name: str, pattern: str) -> tuple[pl.Expr, pl.Expr]:
+    """The column as plain numbers, and which of its values are some.
+
+    Where all are written plainly, nothing has to be done; else blanks go, and exponents (1.25E7, as some APIs write)
+    are written out.
+    """
     import polars as pl
 
-    text = pl.col(name).str.strip_chars()
-    if not frame.select(text.str.contains(_EXPONENT).any()).item():
-        return text
-    written_out = text.map_elements(_written_out, return_dtype=pl.String)
-    return pl.when(text.str.contains(_EXPONENT)).then(written_out).otherwise(text)
+    text = pl.col(name)
+    if frame.select(text.str.contains(pattern).all()).item():
+        return text, text.is_not_null()
+    text = text.str.strip_chars()
+    has_exponent = text.str.contains(_EXPONENT)
+    if frame.select(has_exponent.any()).item():
+        text = pl.when(has_exponent).then(text.map_elements(_written_out, return_dtype=pl.String)).otherwise(text)
+    return text, text.str.contains(pattern)
 
 
 def _written_out(text: str) -> str:

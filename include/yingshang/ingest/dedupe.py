@@ -50,11 +50,11 @@ class Deduplicator:
         import polars as pl
 
         keyed = self._keyed(frame)
-        first = keyed[KEY].is_first_distinct()
-        if not first.all():
-            keyed = keyed.filter(first)
-            self.duplicates += frame.height - keyed.height
         halves = _halves(keyed[KEY])
+        if pl.Series(halves[:, 0]).n_unique() < keyed.height:
+            keyed = keyed.filter(keyed[KEY].is_first_distinct())
+            self.duplicates += frame.height - keyed.height
+            halves = _halves(keyed[KEY])
         doubtful = self._seen(halves)
         if not doubtful.any():
             self._passed.write(halves.tobytes())
@@ -95,10 +95,10 @@ class Deduplicator:
         if self._words is None:
             self._words = np.zeros(self._word_count, dtype=np.uint64)
         index = (halves[:, 0] & np.uint64(self._word_count - 1)).astype(np.int64)
-        bits, one = halves[:, 1], np.uint64(1)
-        mask = np.zeros(len(bits), dtype=np.uint64)
-        for shift in (0, 6, 12, 18):
-            mask |= one << ((bits >> np.uint64(shift)) & np.uint64(63))
+        bits, one, six = halves[:, 1], np.uint64(1), np.uint64(63)
+        mask = one << (bits & six)
+        for shift in (6, 12, 18):
+            mask |= one << ((bits >> np.uint64(shift)) & six)
         seen: np.ndarray[Any, Any] = (self._words[index] & mask) == mask
         np.bitwise_or.at(self._words, index, mask)
         return seen

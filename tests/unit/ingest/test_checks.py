@@ -1,5 +1,7 @@
 """Row checks: every reason of every bad row, and no good row refused."""
 
+import datetime as dt
+import re
 from typing import Any
 
 import polars as pl
@@ -11,7 +13,7 @@ from tests.support.ingest import NODE, bid, lot
 
 from yingshang.connectors.base import MALFORMED
 from yingshang.contracts import load_contracts
-from yingshang.ingest.checks import RowChecks, Verdict
+from yingshang.ingest.checks import TIME_PATTERNS, RowChecks, Verdict
 from yingshang.ingest.conform import conform
 
 CLOCK = "20240814000500"
@@ -170,3 +172,24 @@ def test_a_notice_that_names_a_lot_of_another_node_among_its_own_is_quarantined(
     )
     assert verdict.reasons == [["region_not_of_node"]]
     assert verdict.good.height == 1
+
+
+def is_in_calendar(text: str) -> bool:
+    try:
+        dt.datetime.strptime(text, "%Y%m%d%H%M%S" if len(text) == 14 else "%Y%m%d")  # noqa: DTZ007
+    except ValueError:
+        return text == ""
+    return True
+
+
+years = st.integers(1, 9999) | st.sampled_from([1900, 2000, 2023, 2024, 2100, 400])
+
+
+@given(years, st.integers(0, 13), st.integers(0, 32), st.none() | st.tuples(*[st.integers(0, 61)] * 3))
+def test_the_pattern_of_times_knows_the_calendar(
+    year: int, month: int, day: int, clock: tuple[int, int, int] | None
+) -> None:
+    text = f"{year:04d}{month:02d}{day:02d}" + "".join(f"{part:02d}" for part in clock or ())
+    name = "yyyyMMdd" if clock is None else "yyyyMMddHHmmss"
+    expected = is_in_calendar(text) and (clock is None or clock[2] < 60)
+    assert bool(re.fullmatch(TIME_PATTERNS[name], text)) == expected
