@@ -32,6 +32,7 @@ MARTS = Asset("yingshang://marts")
 @dag(
     schedule=CronTriggerTimetable("0 1 * * *", timezone="Asia/Shanghai"),
     catchup=False,  # and no start date: the first scheduled run is the next one, not the last one that was missed
+    end_date=steps.schedule_until(),
     max_active_runs=4,
     tags=["nightly", "publication"],
     doc_md=DOC,

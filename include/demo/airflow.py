@@ -19,6 +19,8 @@ COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 EXECUTOR = "yingshang.orchestrate.executor.PreloadedLocalExecutor"
 USER = "admin"
 PAGE = 100
+SCHEDULE_UNTIL = "2024-12-31T00:00:00"
+"""The simulated province lives in 2024: nothing is scheduled for tonight. Backfills and runs by hand work."""
 
 
 class Airflow:
@@ -72,6 +74,7 @@ class Airflow:
             "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
             "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(config.connections)}),
             "YINGSHANG_STATE": str(config.state),
+            "YINGSHANG_SCHEDULE_UNTIL": SCHEDULE_UNTIL,
             "YINGSHANG_CONNECTIONS_FILE": str(config.connections),
             "YINGSHANG_KEYS_FILE": str(config.keys),
         }

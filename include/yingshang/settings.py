@@ -1,6 +1,7 @@
 """Where things are and which limits hold: environment variables with the prefix ``YINGSHANG_``."""
 
 import os
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
     keys_file: Path | None = Field(None, description="HMAC and quarantine keys, JSON")
     quarantine_days: int = Field(90, description="days until a quarantined payload expires")
     cut_off_hour: int = Field(5, description="hour of the day (Asia/Shanghai) at which a night closes at the latest")
+    schedule_until: datetime | None = Field(None, description="no scheduled runs after this time; empty: for ever")
     retry_seconds: float = Field(20.0, description="wait before the first retry of an Airflow task")
     reader_wait_seconds: float = Field(60.0, description="how long a publication waits for readers before it ends them")
     publish_wait_seconds: float = Field(600.0, description="how long a publication waits in all before it is postponed")

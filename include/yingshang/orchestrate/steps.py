@@ -33,6 +33,12 @@ def retry_delay() -> dt.timedelta:
     return dt.timedelta(seconds=settings().retry_seconds)
 
 
+def schedule_until() -> dt.datetime | None:
+    """When scheduling ends (timezone-aware); None in an installation that is to go on."""
+    until = settings().schedule_until
+    return until.replace(tzinfo=SHANGHAI) if until and until.tzinfo is None else until
+
+
 def nodes_by_level(system: str) -> dict[str, list[str]]:
     """The nodes that provide anything of a system, by level; read from the registry with no import of the program."""
     registry = settings().registry_dir
