@@ -127,8 +127,8 @@ class Fleet:
     folder: Path
     provisions: list[tuple[str, str, str, str]] = field(default_factory=list)
 
-    def add(self, node_code: str, connector: str, *datasets: str, format: str = "") -> None:
-        self.provisions += [(dataset, node_code, connector, format) for dataset in datasets]
+    def add(self, node_code: str, connector: str, *datasets: str, form: str = "") -> None:
+        self.provisions += [(dataset, node_code, connector, form) for dataset in datasets]
         self.write()
 
     def write(self) -> None:
@@ -181,7 +181,7 @@ def write_drop(
         "rows": rows,
         "sha256": hashlib.sha256(content).hexdigest(),
         "file": data.name,
-        "created": f"{period}235900",
+        "created": "20240814003000",
         "charset": "GB18030",
         **(told or {}),
     }

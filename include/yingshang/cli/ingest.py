@@ -81,7 +81,7 @@ def _table(report: NodeReport) -> object:
 
     table = Table(title=f"{report.system} of {report.node_code}, night {report.night}")
     for name in ("dataset", "outcome", "batches", "read", "loaded", "quarantined", "duplicates"):
-        table.add_column(name, justify="left" if name in ("dataset", "outcome") else "right")
+        table.add_column(name, justify="left" if name in ("dataset", "outcome") else "right", no_wrap=name == "outcome")
     for one in report.datasets:
         counts = (one.source_rows, one.raw_rows, one.quarantined_rows, one.duplicate_rows)
         outcome = f"{one.outcome} (before)" if one.is_repeat else one.outcome
