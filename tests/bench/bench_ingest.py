@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -79,36 +80,67 @@ def main() -> None:
     cluster = Cluster(folder / "pg")
     try:
         _prepare(cluster, folder, arguments.rows)
-        _run(cluster, folder, arguments)
+        _run(cluster, arguments)
     finally:
         cluster.destroy()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(cluster: Cluster, folder: Path, arguments: argparse.Namespace) -> None:
-    pipes, ingests, memory = [], [], []
+def _run(cluster: Cluster, arguments: argparse.Namespace) -> None:
+    pipes: list[Cost] = []
+    ingests: list[Cost] = []
+    memory: list[float] = []
     for number in range(1, arguments.pairs + 1):
         order = (True, False) if number % 2 else (False, True)
         for is_pipe in order:
             _rest(cluster)
+            before = _server_cpu(cluster)
             if is_pipe:
-                pipes.append(_pipe(cluster))
+                seconds, client = _pipe(cluster)
             else:
                 told = _child(number)
-                ingests.append(told["seconds"])
-                memory.append(told["peak_mb"])
                 assert told["rows"] == arguments.rows, told
+                seconds, client = told["seconds"], told["cpu"]
+                memory.append(told["peak_mb"])
+            (pipes if is_pipe else ingests).append(Cost(seconds, client, _server_cpu(cluster) - before))
         print(
-            f"pair {number}: pipe {pipes[-1]:.2f} s, ingest {ingests[-1]:.2f} s, ratio {ingests[-1] / pipes[-1]:.2f}, "
+            f"pair {number}: pipe {pipes[-1]}, ingest {ingests[-1]}, ratio {ingests[-1].seconds / pipes[-1].seconds:.2f}, "
             f"peak {memory[-1]:.0f} MB",
             flush=True,
         )
-    ratio = statistics.median(ingests) / statistics.median(pipes)
+    pipe, ingest = _median(pipes), _median(ingests)
+    busy = (ingest.client + ingest.server) / (pipe.client + pipe.server)
     print(
-        f"{arguments.rows:,} rows of trading.lot, {arguments.pairs} pairs, {os.cpu_count()} cores: "
-        f"pipe {statistics.median(pipes):.2f} s, ingest {statistics.median(ingests):.2f} s (medians), "
-        f"ratio {ratio:.2f} (goal {GOAL}), peak memory of the ingest process {max(memory):.0f} MB"
+        f"{arguments.rows:,} rows of trading.lot, {arguments.pairs} pairs, {os.cpu_count()} cores, medians: "
+        f"pipe {pipe}, ingest {ingest}\n"
+        f"ratio {ingest.seconds / pipe.seconds:.2f} (goal {GOAL}; of processor time {busy:.2f}), "
+        f"peak memory of the ingest process {max(memory):.0f} MB"
     )
+    if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+        print("the machine was busy with other work: the ratio of processor time says more than that of wall clocks")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall clock, and processor seconds of the clients and of PostgreSQL."""
+
+    seconds: float
+    client: float
+    server: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s (cpu {self.client:.1f} + {self.server:.1f})"
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(*(statistics.median(getattr(one, name) for one in costs) for name in ("seconds", "client", "server")))
+
+
+def _server_cpu(cluster: Cluster) -> float:
+    """Processor seconds of all back ends that have ended."""
+    time.sleep(0.3)
+    ticks = Path(f"/proc/{cluster.pid}/stat").read_text().rsplit(")", 1)[1].split()[13:15]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _prepare(cluster: Cluster, folder: Path, rows: int) -> None:
@@ -151,10 +183,11 @@ def _rest(cluster: Cluster) -> None:
     os.sync()
 
 
-def _pipe(cluster: Cluster) -> float:
+def _pipe(cluster: Cluster) -> tuple[float, float]:
+    """Seconds, and processor seconds of both psql."""
     psql, listed = str(cluster.bin_dir / "psql"), ", ".join(COLUMNS)
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
-    started = time.monotonic()
+    used, started = _children_cpu(), time.monotonic()
     reader = subprocess.Popen(
         [psql, "-qXc", f"copy bid_section ({listed}) to stdout (format binary)", cluster.superuser_dsn("source")],
         stdout=subprocess.PIPE,
@@ -168,7 +201,17 @@ def _pipe(cluster: Cluster) -> float:
         timeout=600,
     )
     assert reader.wait(60) == 0 == writer.returncode
-    return time.monotonic() - started
+    return time.monotonic() - started, _children_cpu() - used
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _own_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _child(number: int) -> dict[str, float]:
@@ -192,11 +235,11 @@ def _ingest(run_id: str) -> None:
     from yingshang.ingest import ingest_node, open_night
 
     open_night(dt.date.fromisoformat(NIGHT), run_id)
-    started = time.monotonic()
+    started, used = time.monotonic(), _own_cpu()
     report = ingest_node("trading", NODE, run_id)
     seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "rows": report.raw_rows, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu": _own_cpu() - used, "rows": report.raw_rows, "peak_mb": peak}))
 
 
 def _arguments() -> argparse.Namespace:

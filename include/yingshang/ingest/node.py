@@ -6,7 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from yingshang.errors import (
     UsageError,
     YingshangError,
 )
+from yingshang.settings import settings
 
 if TYPE_CHECKING:
     from yingshang.connectors.base import Delivery, WindowSource
@@ -268,7 +269,11 @@ class _Node:
             return [self._load(delivery, job)]
 
     def _drops(self, folder: FilesSource, contract: Contract) -> list[NewBatch]:
-        """Every drop that is not loaded; what is wrong with others is raised after all good ones are in."""
+        """Every drop of the night or before that is not loaded; what is wrong is raised after all good ones are in.
+
+        A night that later ones have followed takes only what had come by its own cut-off, by the source's clock: what
+        came since belongs to the nights in which it came, as with windows.
+        """
         from yingshang.connectors.base import Request
         from yingshang.ingest.batch import BatchJob
         from yingshang.warehouse import ledger
@@ -280,8 +285,12 @@ class _Node:
         request = Request(contract.table, contract.column_names, contract.primary_key, contract.cursor)
         batches: list[NewBatch] = []
         errors: list[YingshangError] = []
+        is_past = ledger.has_later_night(self._connection, self._system, contract.dataset, self._node_code, self._night)
+        cut_off = datetime.combine(self._night + timedelta(days=1), time(settings().cut_off_hour))
         for drop in outbox.drops:
-            if drop.identity in known:
+            if drop.identity in known or drop.period > f"{self._night:%Y%m%d}":
+                continue
+            if is_past and drop.created > f"{cut_off:%Y%m%d%H%M%S}":
                 continue
             known.add(drop.identity)
             job = BatchJob(

@@ -30,9 +30,10 @@ class Window:
     def end(self, newest: str | None, clock: str) -> str | None:
         """Upper bound to record: the greatest cursor read, never beyond the source's clock.
 
-        A window that brought nothing new ends where it began; one that was asked with an upper bound, there.
+        A window that brought nothing new ends where it began; one that was asked with an upper bound, there. A
+        provision that has never brought a row has no end: its next read is a first one again.
         """
-        if self.high is not None:
+        if self.high is not None and (newest or self.low):
             return self.high
         known = [cursor for cursor in (newest and min(newest, clock), self.reached) if cursor]
         return max(known, default=None)
@@ -51,6 +52,8 @@ def next_window(
     bounds = next((batch for batch in recorded if batch.cursor_high is not None), None)
     if bounds is not None:
         return Window("reload", bounds.cursor_low, bounds.cursor_high)
+    if reached is None and recorded:  # read before, when there was nothing: what came in later nights is theirs
+        return Window("reload", None, day_of(night)[1])
     if reached is None:
         return Window("window", None, None)
     if night < reached.night:

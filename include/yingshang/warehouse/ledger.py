@@ -243,6 +243,15 @@ def loaded_drops(
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
+def has_later_night(connection: PgConnection, system: str, dataset: str, node_code: str, night: date) -> bool:
+    """Whether a provision has delivered in a night after ``night``."""
+    row = connection.execute(
+        "select 1 from ops.batch where system = %s and dataset = %s and node_code = %s and night > %s limit 1",
+        (system, dataset, node_code, night),
+    ).fetchone()
+    return row is not None
+
+
 def record_events(
     connection: PgConnection, batch_ids: Sequence[int], event: EventKind, *, reason: str, actor: str
 ) -> list[Event]:

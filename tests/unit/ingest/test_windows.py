@@ -118,3 +118,10 @@ def test_no_row_is_lost_whatever_nights_fail_or_are_refused(
             arrived |= read
             reached = admitted(end, night) if end else reached
     assert arrived == {number for number, (_, visible) in enumerate(source.rows) if visible <= at}
+
+
+def test_a_night_that_found_nothing_finds_nothing_of_later_nights_when_it_is_read_again() -> None:
+    again = next_window(NIGHT, reached=None, recorded=[recorded(None, None)], overlap=OVERLAP)
+    assert again == Window("reload", None, "20240813235959")
+    assert again.end(None, "20240816010000") is None, "a provision that never brought a row begins anew"
+    assert again.end("20240813120000", "20240816010000") == "20240813235959"
