@@ -104,7 +104,8 @@ def _run(cluster: Cluster, arguments: argparse.Namespace) -> None:
                 memory.append(told["peak_mb"])
             (pipes if is_pipe else ingests).append(Cost(seconds, client, _server_cpu(cluster) - before))
         print(
-            f"pair {number}: pipe {pipes[-1]}, ingest {ingests[-1]}, ratio {ingests[-1].seconds / pipes[-1].seconds:.2f}, "
+            f"pair {number}: pipe {pipes[-1]}, ingest {ingests[-1]},"
+            f" ratio {ingests[-1].seconds / pipes[-1].seconds:.2f}, "
             f"peak {memory[-1]:.0f} MB",
             flush=True,
         )
