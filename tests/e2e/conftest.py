@@ -18,7 +18,7 @@ from tests.conftest import use_state
 
 from demo.airflow import Airflow
 from demo.layout import Layout
-from localpg import free_port
+from localpg import Cluster, free_port
 from simulator import Province
 from simulator.fleet import fleet
 from yingshang.settings import PROJECT_ROOT
@@ -54,6 +54,10 @@ class Demo:
 
     def owner(self) -> psycopg.Connection[Any]:
         return psycopg.connect(dsn("owner"), autocommit=True)
+
+    def superuser(self) -> psycopg.Connection[Any]:
+        cluster = Cluster(self.layout.warehouse, port=self.layout.warehouse_port)
+        return psycopg.connect(cluster.superuser_dsn("yingshang"), autocommit=True)
 
     def truth(self, night: str) -> Path:
         return self.layout.province / "truth" / f"{night}.csv"

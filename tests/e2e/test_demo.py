@@ -81,16 +81,16 @@ def test_one_node_that_is_down_does_not_stop_the_night_and_is_named(demo: Demo) 
 
 def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> None:
     before = _fingerprints(demo)
-    with demo.owner() as owner:
-        owner.execute(SABOTAGE)
+    with demo.superuser() as superuser:
+        superuser.execute(SABOTAGE)
     demo.province.advance()
     airflow = demo.airflow
     try:
         run_id = airflow.trigger("2024-08-19")
         assert wait_for_run(airflow, run_id) == "failed"
     finally:
-        with demo.owner() as owner:
-            owner.execute("drop trigger lose_a_bid on ops.slot; drop function public.lose_a_bid()")
+        with demo.superuser() as superuser:
+            superuser.execute("drop trigger lose_a_bid on ops.slot; drop function public.lose_a_bid()")
     counts = airflow.task_counts(run_id)
     assert counts["publish_gate"] == {"failed": 1}
     assert counts["publish"] == {"upstream_failed": 1}
