@@ -71,9 +71,10 @@ class Service:
         if process is None:
             self._pid_file.unlink(missing_ok=True)
             return False
-        family = [process, *process.children(recursive=True)]
+        family = [process, *_children(process)]
         _signal_group(process.pid, signal.SIGTERM)
         _, alive = psutil.wait_procs(family, timeout=grace_seconds)
+        alive = list({*alive, *(child for one in alive for child in _children(one))})
         for straggler in alive:
             try:
                 straggler.kill()
@@ -93,6 +94,13 @@ def wait_until(ready: Callable[[], bool], services: Sequence[Service], what: str
         if time.monotonic() > end:
             raise DemoError(f"{what} is not ready after {seconds:.0f} s: see the logs in {services[0].log_dir}")
         time.sleep(0.3)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

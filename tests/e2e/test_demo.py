@@ -1,5 +1,6 @@
 """The whole path as a data engineer meets it: the demo's command, Airflow, the marts."""
 
+import datetime as dt
 import socket
 import subprocess
 import sys
@@ -122,6 +123,7 @@ def test_too_little_disk_is_one_line_before_anything_is_made(demo: Demo) -> None
 
 
 def test_a_dead_child_process_ends_the_demo_in_one_line_and_the_next_demo_mends_it(demo: Demo) -> None:
+    night = demo.province.night + dt.timedelta(days=1)
     started = subprocess.Popen(
         [sys.executable, "-m", "demo", "run", "--profile", "tiny", "--nights", "1"],
         stdout=subprocess.PIPE,
@@ -132,7 +134,7 @@ def test_a_dead_child_process_ends_the_demo_in_one_line_and_the_next_demo_mends_
         scheduler = next(service for service in demo.airflow.services if service.name == "airflow-scheduler").process()
         assert scheduler is not None
         with demo.owner() as owner:
-            wait_for(owner, "select 1 from ops.night_run where night = '2024-08-20'")
+            wait_for(owner, f"select 1 from ops.night_run where night = '{night}'")
         for process in (*scheduler.children(recursive=True), scheduler):
             process.kill()
         _, words = started.communicate(timeout=120)
@@ -144,7 +146,7 @@ def test_a_dead_child_process_ends_the_demo_in_one_line_and_the_next_demo_mends_
     done = demo.run(1)
     assert done.returncode == 0, done.stdout + done.stderr
     with demo.reader() as reader:
-        assert_marts_equal_books(reader, demo.truth("2024-08-20"))
+        assert_marts_equal_books(reader, demo.truth(night.isoformat()))
 
 
 def test_stop_ends_everything_it_started_and_a_busy_port_is_one_line(demo: Demo) -> None:
