@@ -1,16 +1,15 @@
 """COPY into raw and the ledger's row, in one transaction. Landing happens on the way.
 
-A small batch is landed first, and loaded then. A great one is landed and copied at the same time by a second thread, so
-that reading and checking overlap with writing; nothing is committed before the landed file has been read back.
+A small batch is landed first, and loaded then. A great one is landed and copied by two more threads while it is still
+being read and checked; nothing is committed before the landed file has been read back.
 """
 
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from psycopg import sql
 from yingshang.connectors.adbc import safe_message, sqlstate_of
 from yingshang.errors import CredentialError, TerminalError, WarehouseUnavailable, YingshangError
 from yingshang.ingest import binary_copy
+from yingshang.ingest.channel import Channel
 from yingshang.ingest.landing import LandedFile, LandingFile
 from yingshang.warehouse import PgConnection, connect, ledger
 from yingshang.warehouse.ledger import NewBatch
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 STREAM_FROM_BYTES = 8 << 20
 """Size from which landing and COPY overlap with reading. A smaller batch holds no transaction open while it is read."""
 QUEUED_BATCHES = 2
-POLL_SECONDS = 0.5
 
 
 class LoadError(TerminalError):
@@ -86,25 +85,21 @@ class Load:
         self._connection: PgConnection | None = None
         self._buffered: deque[pa.RecordBatch] = deque()
         self._buffered_bytes = 0
-        self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(QUEUED_BATCHES)
-        self._thread: threading.Thread | None = None
+        self._rows: Channel[pa.RecordBatch] = Channel(QUEUED_BATCHES)
+        self._encoded: Channel[memoryview] = Channel(QUEUED_BATCHES)
+        self._threads: tuple[threading.Thread, ...] = ()
         self._failure: BaseException | None = None
-        self._stopped = threading.Event()
-        self.rows = 0
 
     def put(self, batches: list[pa.RecordBatch]) -> None:
         """Rows to land and load."""
         for batch in batches:
-            self.rows += batch.num_rows
-            if self._thread is not None:
-                self._enqueue(batch)
+            if self._threads:
+                self._rows.put(batch)
                 continue
             self._buffered.append(batch)
             self._buffered_bytes += batch.nbytes
             if self._buffered_bytes >= self._stream_from:
-                self._open()
-                self._thread = threading.Thread(target=self._run, name="yingshang-load", daemon=True)
-                self._thread.start()
+                self._stream()
 
     def commit(self, batch_id: int, quarantine: QuarantineSpool, complete: Callable[[Loaded], NewBatch]) -> NewBatch:
         """End the COPY, check what is in raw and in the landed file, write quarantine and ledger, commit.
@@ -114,15 +109,16 @@ class Load:
         Raises:
             AlreadyLoaded, LoadError, WarehouseUnavailable, LandingUnavailable, or what ``complete`` raises.
         """
-        if self._thread is not None:
-            self._enqueue(None)
-            self._thread.join()
-            self._raise_failure()
+        if self._threads:
+            self._rows.end()
+            for thread in self._threads:
+                thread.join()
+            if self._failure is not None:
+                raise self._failure
         else:
             self._open()
             if self._buffered:
-                self._run()
-                self._raise_failure()
+                self._copy(self._landed(self._buffered))
         connection = self._connection
         assert connection is not None  # noqa: S101 - opened above
         with _explained(self._table), ThreadPoolExecutor(1) as beside:
@@ -138,12 +134,9 @@ class Load:
 
     def abort(self) -> None:
         """Leave nothing in raw and nothing in the landing zone."""
-        self._stopped.set()
-        if self._thread is not None:
-            while self._thread.is_alive():
-                with contextlib.suppress(queue.Full):
-                    self._queue.put(None, timeout=POLL_SECONDS)
-                self._thread.join(POLL_SECONDS)
+        self._break(LoadError("the load was given up"))
+        for thread in self._threads:
+            thread.join()
         self._warehouse.close()
         if self._landing is not None:
             self._landing.discard()
@@ -154,42 +147,58 @@ class Load:
         if self._buffered:
             self._landing = self._new_landing()
 
-    def _enqueue(self, item: pa.RecordBatch | None) -> None:
-        while True:
-            self._raise_failure()
-            with contextlib.suppress(queue.Full):
-                self._queue.put(item, timeout=POLL_SECONDS)
-                return
+    def _stream(self) -> None:
+        """From now on one thread lands and encodes, and another copies, while rows are still being read and checked."""
+        self._open()
+        self._threads = (
+            threading.Thread(target=self._run, args=(self._hand_on,), name="yingshang-land", daemon=True),
+            threading.Thread(target=self._run, args=(self._receive,), name="yingshang-copy", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
 
-    def _run(self) -> None:
-        connection, landing = self._connection, self._landing
-        assert connection is not None  # noqa: S101 - both opened before
-        assert landing is not None  # noqa: S101
-        columns = sql.SQL(", ").join(map(sql.Identifier, self._schema.names))
-        copying = sql.SQL("copy {} ({}) from stdin (format binary)").format(self._raw, columns)
+    def _run(self, step: Callable[[], None]) -> None:
         try:
-            with _explained(self._table), connection.cursor() as cursor, cursor.copy(copying) as copy:
-                copy.write(binary_copy.HEADER)
-                for batch in self._waiting():
-                    landing.write(batch)
-                    copy.write(binary_copy.encode(batch))
-                copy.write(binary_copy.TRAILER)
-        except BaseException as error:  # noqa: BLE001 - handed to the other thread
-            self._failure = error
+            step()
+        except BaseException as error:  # noqa: BLE001 - handed to the other threads
+            self._break(error)
+
+    def _hand_on(self) -> None:
+        for data in self._landed(self._waiting()):
+            self._encoded.put(data)
+        self._encoded.end()
+
+    def _receive(self) -> None:
+        self._copy(self._encoded)
+
+    def _break(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._rows.break_with(error)
+        self._encoded.break_with(error)
 
     def _waiting(self) -> Iterator[pa.RecordBatch]:
         while self._buffered:
             yield self._buffered.popleft()
-        if self._thread is None:
-            return
-        while (batch := self._queue.get()) is not None:
-            yield batch
-        if self._stopped.is_set():
-            raise LoadError("the load was given up")
+        yield from self._rows
 
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+    def _landed(self, batches: Iterable[pa.RecordBatch]) -> Iterator[memoryview]:
+        """Batches, landed, as bytes to copy."""
+        landing = self._landing
+        assert landing is not None  # noqa: S101 - opened before
+        for batch in batches:
+            landing.write(batch)
+            yield binary_copy.encode(batch)
+
+    def _copy(self, encoded: Iterable[memoryview]) -> None:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - opened before
+        columns = sql.SQL(", ").join(map(sql.Identifier, self._schema.names))
+        copying = sql.SQL("copy {} ({}) from stdin (format binary)").format(self._raw, columns)
+        with _explained(self._table), connection.cursor() as cursor, cursor.copy(copying) as copy:
+            copy.write(binary_copy.HEADER)
+            for data in encoded:
+                copy.write(data)
+            copy.write(binary_copy.TRAILER)
 
 
 @contextlib.contextmanager
