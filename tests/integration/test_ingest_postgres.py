@@ -21,12 +21,18 @@ from yingshang.errors import (
     SourceUnavailable,
     TerminalError,
     TransientError,
+    WarehouseUnavailable,
 )
 from yingshang.ingest import ingest_node, node, open_night
 from yingshang.settings import settings
 from yingshang.warehouse import ledger
 from yingshang.warehouse.ledger import Batch
 
+MANY = """
+    insert into bid_section (bid_section_code, tender_project_code, data_timestamp, is_delete, bid_section_name)
+    select 'E210100' || lpad(i::text, 13, '0') || '001', 'E210100' || lpad(i::text, 13, '0'), '20240813100000', '0',
+        repeat('标', 60)
+    from generate_series(1, {rows}) i"""
 NEXT, THIRD = NIGHT + dt.timedelta(days=1), NIGHT + dt.timedelta(days=3)
 
 
@@ -381,11 +387,7 @@ def test_a_source_that_does_not_answer_is_transient_and_stands_in_the_matrix(
 
 
 def test_a_source_that_breaks_off_in_the_middle_leaves_nothing(warehouse: Warehouse, source: PgSource) -> None:
-    source.execute(
-        """insert into bid_section (bid_section_code, tender_project_code, data_timestamp, is_delete, bid_section_name)
-        select 'E210100' || lpad(i::text, 13, '0') || '001', 'E210100' || lpad(i::text, 13, '0'), '20240813100000', '0',
-            repeat('标', 60) from generate_series(1, 150000) i"""
-    )
+    source.execute(MANY.format(rows=150_000))
     open_night(NIGHT, "run-1")
     cut: list[int] = []
 
@@ -406,6 +408,44 @@ def test_a_source_that_breaks_off_in_the_middle_leaves_nothing(warehouse: Wareho
     assert not list(settings().state.rglob("*.parquet*"))
     ingest_node("trading", NODE, "run-1")
     assert count(warehouse, "raw.trading__lot") == 150_000
+
+
+def test_a_warehouse_that_breaks_off_in_the_middle_of_copy_is_transient(warehouse: Warehouse, source: PgSource) -> None:
+    source.execute(MANY.format(rows=150_000))
+    open_night(NIGHT, "run-1")
+    pieces: list[int] = []
+
+    def cut_off(dataset: str, rows: int) -> None:
+        pieces.append(rows)
+        if len(pieces) == 8:
+            with warehouse.admin() as killer:
+                killer.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and application_name = 'yingshang_load'"
+                )
+
+    with pytest.raises(WarehouseUnavailable, match=r"trading.lot of node 210100, night 2024-08-13: the warehouse"):
+        ingest_node("trading", NODE, "run-1", on_progress=cut_off)
+    assert count(warehouse, "raw.trading__lot") == 0
+    assert outcomes(warehouse, "run-1")["bid"] == ("nothing_to_send", None)
+    assert not list(settings().state.rglob("*.parquet*"))
+    ingest_node("trading", NODE, "run-1")
+    assert count(warehouse, "raw.trading__lot") == 150_000
+
+
+def test_a_fault_of_the_program_quotes_no_row(
+    warehouse: Warehouse, source: PgSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("cannot convert 210101197001010011")
+
+    source.insert("lot", lot(1))
+    source.insert("bid", bid(1))
+    monkeypatch.setattr("yingshang.ingest.batch.landed_rows", broken)
+    with pytest.raises(TerminalError, match=r"trading.lot of node 210100.*ValueError.*fault of the program") as raised:
+        run_night("run-1")
+    assert "210101197001010011" not in str(raised.value)
+    assert outcomes(warehouse, "run-1")["lot"] == ("failed", "UnexpectedError")
 
 
 @pytest.mark.parametrize("missing", ["connection", "keys"])

@@ -18,6 +18,7 @@ from yingshang.errors import (
     TerminalError,
     TransientError,
     UsageError,
+    WarehouseUnavailable,
     YingshangError,
 )
 from yingshang.settings import settings
@@ -358,13 +359,18 @@ class UnexpectedError(TerminalError):
     """An error that nobody has foreseen: a fault of this program. Its own message may hold data and is not shown."""
 
 
-def _unexpected(error: Exception, named: str) -> UnexpectedError:
+def _unexpected(error: Exception, named: str) -> YingshangError:
     """Where an unforeseen error arose, without its message: it might quote a row."""
+    import psycopg
+
+    from yingshang.connectors.adbc import safe_message
+
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return WarehouseUnavailable(f"{named}: the warehouse broke off: {safe_message(error)}")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "yingshang" in frame.filename]
     where = f" in {frames[-1].filename.rsplit('yingshang/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
-    return UnexpectedError(
-        f"{named}: {type(error).__name__}{where}; nothing was loaded. This is a fault of the program"
-    )
+    said = f" ({error})" if isinstance(error, NameError | ImportError | AttributeError) else ""
+    return UnexpectedError(f"{named}: {type(error).__name__}{said}{where}: this is a fault of the program")
 
 
 def _named(error: YingshangError, named: str) -> YingshangError:
