@@ -16,11 +16,12 @@ from yingshang.ingest.binary_copy import HEADER, TRAILER, encode
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=20)
 amounts = st.decimals(min_value=-(10**14) + 1, max_value=10**14 - 1, places=6, allow_nan=False)
+BIG = [Decimal("99999999999999.999999"), Decimal("-9223372036854.775808"), Decimal("9223372036854.775807")]
 cells = st.tuples(
     st.none() | texts,
     st.none() | st.binary(max_size=20),
     st.none() | st.integers(-(2**63), 2**63 - 1),
-    st.none() | amounts | st.sampled_from([Decimal(0), Decimal("-0.000001"), Decimal("99999999999999.999999")]),
+    st.none() | amounts | st.sampled_from([Decimal(0), Decimal("-0.000001"), *BIG]),
     texts,
 )
 SCHEMA = {
@@ -36,6 +37,7 @@ SCHEMA = {
 def table(pg_server: Cluster) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(pg_server.superuser_dsn()) as connection:
         connection.execute("create temp table sent (t text, b bytea, i bigint, d numeric(20,6), u text, n serial)")
+        connection.commit()
         yield connection
         connection.rollback()
 
@@ -46,6 +48,7 @@ def batch_of(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
 
 
 def send(connection: psycopg.Connection[Any], *batches: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    connection.rollback()
     connection.execute("truncate sent")
     with connection.cursor().copy("copy sent (t, b, i, d, u) from stdin (format binary)") as copy:
         copy.write(HEADER)

@@ -1,5 +1,6 @@
 """kill -9 anywhere: nothing half done is left, and a retry loads everything once. And how much memory a batch takes."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 from tests.conftest import Warehouse
-from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, pg_source
+from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, csv_of, lot, pg_source, write_drop
 
 from localpg import Cluster
 from yingshang.ingest import ingest_node, open_night
@@ -106,3 +108,31 @@ def test_a_batch_of_any_size_fits_into_400_mb(warehouse: Warehouse, source: PgSo
     loaded, peak_mb = map(int, done.stdout.split())
     assert loaded == rows
     assert peak_mb < MEMORY_LIMIT_MB
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_a_great_drop_fits_into_400_mb(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    rows = {"csv": 250_000, "xlsx": 70_000}[suffix]
+    monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
+    Fleet(tmp_path / "registry").add(NODE, "files", "lot", form="xlsx" if suffix == "xlsx" else "csv-gb18030")
+    warehouse.add_connections({f"trading_{NODE}": (tmp_path / "outbox").as_uri()})
+    content = csv_of([lot(n) for n in range(rows)]) if suffix == "csv" else _workbook(rows)
+    write_drop(tmp_path / "outbox", "BID_SECTION", "20240813", content, rows, suffix=suffix)
+    open_night(NIGHT, "run-1")
+    done = child("")
+    assert done.returncode == 0, done.stderr
+    loaded, peak_mb = map(int, done.stdout.split())
+    assert loaded == rows
+    assert peak_mb < MEMORY_LIMIT_MB
+
+
+def _workbook(rows: int) -> bytes:
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, list(lot(0)))
+        for number in range(rows):
+            sheet.write_row(number + 1, 0, ["" if value is None else value for value in lot(number).values()])
+    return file.getvalue()

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CLOCK_FORMAT = "%Y%m%d%H%M%S"
 
-BATCH_ROWS = 20_000
-"""Rows of one record batch of a connector that makes its rows one by one."""
+BATCH_ROWS = 10_000
+"""Rows of one record batch of a connector that makes its rows one by one, if they are not long."""
+BATCH_CHARACTERS = 4 << 20
+"""Characters of such a batch, if they are."""
 BATCH_BYTES = 4 << 20
 """Bytes of one record batch of a connector that asks for a size."""
 

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from yingshang.connectors.base import BATCH_ROWS, MALFORMED, Delivery, Request, text_batch
+from yingshang.connectors.base import BATCH_CHARACTERS, BATCH_ROWS, MALFORMED, Delivery, Request, text_batch
 from yingshang.connectors.formats import TextTable, read_csv, read_xlsx, read_xml
 from yingshang.errors import CredentialError, ManifestError, SourceInconsistent, SourceUnavailable
 
@@ -140,12 +140,14 @@ class FilesSource:
         names = (*table.columns, MALFORMED)
         blank: list[str | None] = [None] * len(table.columns)
         held: list[list[str | None]] = []
+        characters = 0
         with self._named_file(drop):
             for values, raw in table.rows:
                 held.append([*blank, raw] if values is None else [*values, None])
-                if len(held) >= BATCH_ROWS:
+                characters += len(raw) if values is None else sum(map(len, filter(None, values)))
+                if len(held) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
                     yield text_batch(names, held)
-                    held = []
+                    held, characters = [], 0
             if held:
                 yield text_batch(names, held)
 

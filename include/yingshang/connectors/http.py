@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode, urlsplit
 
 from yingshang.connectors.base import (
+    BATCH_CHARACTERS,
     BATCH_ROWS,
     CLOCK_FORMAT,
     Delivery,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from yingshang.secrets import Connection
 
 PAGE_ROWS = 2000
-PAGE_BYTES = 64 << 20
+PAGE_BYTES = 16 << 20
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 TOTAL_SECONDS = 1800.0
@@ -68,6 +69,7 @@ class HttpSource:
         self._total_seconds, self._retry_seconds = total_seconds, retry_seconds
         self._token: str | None = None
         self._clock = ""
+        self.page_size = 0
 
     def __enter__(self) -> Self:
         import httpx
@@ -98,7 +100,7 @@ class HttpSource:
         pulls = [_Pull(self, request, request.low, request.high, deadline, columns)]
         if request.high is None:
             pulls.append(_Pull(self, request, pulls[0].clock, END_OF_TIME, deadline, columns))
-        yield Delivery(columns, sum(pull.total for pull in pulls), _batches(pulls, columns))
+        yield Delivery(columns, sum(pull.total for pull in pulls), _batches(self, pulls, columns))
 
     def page(self, table: str, target: str, deadline: float) -> dict[str, Any]:
         """One page as sent, numbers as text. Retries what is worth it."""
@@ -166,6 +168,7 @@ class HttpSource:
             raise self.inconsistent(
                 table, f"a page is not JSON ({kind}, {len(response.content)} bytes): ask the node to repair its API"
             ) from None
+        self.page_size = len(response.content)
         if not isinstance(page, dict):
             raise self.inconsistent(table, "a page is JSON, but not an object")
         return page
@@ -323,14 +326,16 @@ def _retry_after(response: httpx.Response) -> float | None:
     return min(float(text), RETRY_SECONDS) if text.isascii() and text.isdigit() else None
 
 
-def _batches(pulls: list[_Pull], columns: dict[str, str]) -> Iterator[pa.RecordBatch]:
+def _batches(source: HttpSource, pulls: list[_Pull], columns: dict[str, str]) -> Iterator[pa.RecordBatch]:
     held: list[dict[str, Any]] = []
+    size = 0
     for pull in pulls:
         for rows in pull.pages():
             held += rows
-            if len(held) >= BATCH_ROWS:
+            size += source.page_size
+            if len(held) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
                 yield _batch(held, columns)
-                held = []
+                held, size = [], 0
     if held:
         yield _batch(held, columns)
 

@@ -109,7 +109,8 @@ def _decimals(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
         fields[:, 4 + place] = whole // unit % 10_000
     fields[:, 8] = part // 100
     fields[:, 9] = part % 100 * 100
-    for at in np.flatnonzero(high != low >> 63):  # beyond 64 bits: about nine trillion
+    beyond = (high != low >> 63) | (low == np.iinfo(np.int64).min)  # no magnitude in 64 bits: about nine trillion
+    for at in np.flatnonzero(beyond):
         magnitude = abs((int(high[at]) << 64) + (int(low[at]) & 0xFFFF_FFFF_FFFF_FFFF))
         whole_one, part_one = divmod(magnitude, 10**SCALE)
         fields[at, 4:8] = [whole_one // unit % 10_000 for unit in (10**12, 10**8, 10**4, 1)]

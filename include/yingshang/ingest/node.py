@@ -278,6 +278,7 @@ class _Node:
         from yingshang.connectors.base import Request
         from yingshang.ingest.batch import BatchJob
         from yingshang.warehouse import ledger
+        from yingshang.warehouse.ledger import AlreadyLoaded
 
         outbox = folder.outbox(contract.table)
         known = ledger.loaded_drops(
@@ -312,6 +313,8 @@ class _Node:
             try:
                 with reading as delivery:
                     batches.append(self._load(delivery, job))
+            except AlreadyLoaded:
+                continue
             except (SourceInconsistent, ContractError, RejectLimitExceeded) as error:
                 errors.append(_named(error, job.named))
         if outbox.problems:
