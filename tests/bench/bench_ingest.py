@@ -239,7 +239,7 @@ def _ingest(run_id: str) -> None:
     started, used = time.monotonic(), _own_cpu()
     report = ingest_node("trading", NODE, run_id)
     seconds = time.monotonic() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
     print(json.dumps({"seconds": seconds, "cpu": _own_cpu() - used, "rows": report.raw_rows, "peak_mb": peak}))
 
 

@@ -43,11 +43,13 @@ def source(
 def child(before: str) -> "subprocess.CompletedProcess[str]":
     """Ingest the node in a process of its own; ``before`` runs first in it."""
     program = f"""
-        import os, resource, signal
+        import os, re, signal
+        from pathlib import Path
         {before}
         from yingshang.ingest import ingest_node
         report = ingest_node("trading", "{NODE}", "run-1")
-        print(report.raw_rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        peak_kb = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+        print(report.raw_rows, int(peak_kb) // 1024)
     """
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=240, check=False,

@@ -121,7 +121,8 @@ class Publisher:
             self._at_step("audit")
             verdict = self._audit(build_id)
             if not verdict.passed:
-                ledger.set_slot(session.conn, slot.slot, "bad", reason=f"the audit of build {build_id} failed")
+                # What is wrong may be in the rows themselves: they are not built upon, the next build is a full one.
+                ledger.set_slot(session.conn, slot.slot, "bad", reason=f"the audit of build {build_id} failed", seq=0)
                 raise AuditFailed(
                     f"the publish gate stopped build {build_id} (night {slot.night}): {verdict}. Nothing was published,"
                     " the last publication stays. See ops.check_result and the Data Docs"
