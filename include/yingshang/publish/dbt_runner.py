@@ -241,6 +241,9 @@ def _registry_variables(project: Path) -> dict[str, str]:
     registry, links = settings().registry, project / "registries"
     if registry is None or not links.is_dir():
         return {}
+    for link in links.iterdir():
+        if link.is_symlink() and not link.exists():  # its installation is gone
+            link.unlink(missing_ok=True)
     name = hashlib.sha256(str(registry.resolve()).encode()).hexdigest()[:12]
     with contextlib.suppress(FileExistsError):
         (links / name).symlink_to(registry.resolve(), target_is_directory=True)
