@@ -156,6 +156,7 @@ def test_stop_ends_everything_it_started_and_a_busy_port_is_one_line(demo: Demo)
     _, alive = psutil.wait_procs(ours, timeout=20)
     assert alive == []
     with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the port was in use a moment ago
         squatter.bind(("127.0.0.1", demo.layout.warehouse_port))
         squatter.listen()
         done = demo.run(1)
