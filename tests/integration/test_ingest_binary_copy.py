@@ -17,6 +17,7 @@ from yingshang.ingest.binary_copy import HEADER, TRAILER, encode
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=20)
 amounts = st.decimals(min_value=-(10**14) + 1, max_value=10**14 - 1, places=6, allow_nan=False)
 BIG = [Decimal("99999999999999.999999"), Decimal("-9223372036854.775808"), Decimal("9223372036854.775807")]
+LEAST_64 = Decimal(-(2**63)).scaleb(-6)
 cells = st.tuples(
     st.none() | texts,
     st.none() | st.binary(max_size=20),

@@ -132,7 +132,7 @@ def _decimals(column: pa.Array) -> Matrix:
     halves = halves[column.offset : column.offset + len(column)]
     low, high = halves[:, 0], halves[:, 1]
     fields = np.empty((len(low), DIGITS + 4), dtype=np.uint16)
-    whole, part = np.divmod(np.abs(low), 10**SCALE)
+    whole, part = np.divmod(np.abs(low).view(np.uint64), np.uint64(10**SCALE))
     fields[:, 0] = DIGITS
     fields[:, 1] = 3  # weight of the first digit: 10,000 ** 3
     fields[:, 2] = np.where(high < 0, NEGATIVE, 0)
