@@ -67,7 +67,7 @@ def command(
     total = [sum(getattr(one, name) for one in reports) for name in ("source_rows", "raw_rows")]
     console.print(
         f"run {run}: {len(reports)} of {len(nodes)} nodes complete, {total[0]:,} rows read, {total[1]:,} loaded. "
-        f"Admit them with: yingshang gate run {run}",
+        f"Judge them with: yingshang gate --run {run}",
         highlight=False,
         soft_wrap=True,
     )
