@@ -90,13 +90,21 @@ class Source:
 
 
 START = dt.datetime(2024, 8, 1, tzinfo=dt.UTC)
-moments = st.integers(0, 20 * 86_400).map(lambda seconds: START + dt.timedelta(seconds=seconds))
-delays = st.integers(0, 2 * 3600 - 1).map(lambda seconds: dt.timedelta(seconds=seconds))
+READ_AT = dt.timedelta(hours=1)
+moments = st.builds(
+    lambda day, before: START + dt.timedelta(days=day, seconds=-before) + READ_AT,
+    st.integers(1, 3),
+    st.integers(0, 3 * 3600) | st.sampled_from([0, 3600, 7000, 7199]),
+)
+"""Cursors of the last hours before a reading, where it matters."""
+delays = (st.integers(0, 2 * 3600 - 1) | st.sampled_from([0, 3601, 7001, 7199])).map(
+    lambda seconds: dt.timedelta(seconds=seconds)
+)
 fates = st.sampled_from(["admitted", "refused", "not read"])
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(moments, delays), max_size=40), st.lists(fates, min_size=1, max_size=20))
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(moments, delays), max_size=12), st.lists(fates, min_size=1, max_size=4))
 def test_no_row_is_lost_whatever_nights_fail_or_are_refused(
     written: list[tuple[dt.datetime, dt.timedelta]], nights: list[str]
 ) -> None:
@@ -106,7 +114,7 @@ def test_no_row_is_lost_whatever_nights_fail_or_are_refused(
     arrived: set[int] = set()
     at = START
     for number, fate in enumerate([*nights, "admitted"]):
-        at = START + dt.timedelta(days=number + 1, hours=1)
+        at = START + dt.timedelta(days=number + 1) + READ_AT
         night = at.date() - dt.timedelta(days=1)
         if fate == "not read":
             continue
