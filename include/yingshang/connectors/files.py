@@ -12,7 +12,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import TracebackType
@@ -197,7 +197,8 @@ class FilesSource:
         """Stream the file to ``spool`` and take its SHA-256 on the way."""
         digest, deadline = hashlib.sha256(), time.monotonic() + FILE_SECONDS
         with self._explained(drop.file), self._fs.open(f"{self._folder}/{drop.file}", "rb") as remote:
-            while chunk := remote.read(CHUNK):
+            read = self._reader(remote)
+            while chunk := read(CHUNK):
                 digest.update(chunk)
                 spool.write(chunk)
                 if time.monotonic() > deadline:
@@ -217,6 +218,15 @@ class FilesSource:
 
             return sync(self._fs.loop, asynchronous, *arguments, timeout=self._call_seconds, **options)
         return getattr(self._fs, name)(*arguments, **options)
+
+    def _reader(self, remote: Any) -> Callable[[int], bytes]:
+        """``remote.read``, bounded in time where it can be: a server that stalls keeps its connection alive."""
+        handle = getattr(remote, "_file", None)
+        if not getattr(self._fs, "async_impl", False) or handle is None:
+            return remote.read  # type: ignore[no-any-return]
+        from fsspec.asyn import sync
+
+        return lambda size: sync(self._fs.loop, handle.read, size, timeout=self._call_seconds)
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:

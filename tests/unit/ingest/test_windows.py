@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from yingshang.ingest.windows import Window, day_of, next_window
@@ -90,7 +90,7 @@ class Source:
 
 
 START = dt.datetime(2024, 8, 1, tzinfo=dt.UTC)
-READ_AT = dt.timedelta(hours=1)
+READ_AT, DAY, SECOND = dt.timedelta(hours=1), dt.timedelta(days=1), dt.timedelta(seconds=1)
 moments = st.builds(
     lambda day, before: START + dt.timedelta(days=day, seconds=-before) + READ_AT,
     st.integers(1, 3),
@@ -105,6 +105,7 @@ fates = st.sampled_from(["admitted", "refused", "not read"])
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(moments, delays), max_size=12), st.lists(fates, min_size=1, max_size=4))
+@example([(START + READ_AT + DAY, SECOND * 0), (START + READ_AT + DAY - SECOND * 7198, SECOND * 7199)], ["admitted"])
 def test_no_row_is_lost_whatever_nights_fail_or_are_refused(
     written: list[tuple[dt.datetime, dt.timedelta]], nights: list[str]
 ) -> None:
