@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -50,13 +50,18 @@ class Delivery:
 
     Attributes:
         columns: every column that the source has (national upper-case names) and its type in the source's words.
-        announced: rows of the request by the source's own count.
+        count: rows of the request by the source's own count; asking may wait for the source.
         batches: the rows, columns named as in ``columns``; text or native types. It may be read once.
     """
 
     columns: Mapping[str, str]
-    announced: int
+    count: Callable[[], int]
     batches: Iterator[pa.RecordBatch]
+
+    @property
+    def announced(self) -> int:
+        """Rows of the request by the source's own count."""
+        return self.count()
 
 
 class WindowSource(Protocol):

@@ -134,7 +134,7 @@ class FilesSource:
                     case _:
                         table = read_xml(spool, delete_column, delete_value, request.columns)
             columns: Mapping[str, str] = _Present(table)
-            yield Delivery(columns, drop.rows, self._batches(drop, table))
+            yield Delivery(columns, lambda: drop.rows, self._batches(drop, table))
 
     def _batches(self, drop: Drop, table: TextTable) -> Iterator[pa.RecordBatch]:
         names = (*table.columns, MALFORMED)

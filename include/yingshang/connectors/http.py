@@ -100,7 +100,8 @@ class HttpSource:
         pulls = [_Pull(self, request, request.low, request.high, deadline, columns)]
         if request.high is None:
             pulls.append(_Pull(self, request, pulls[0].clock, END_OF_TIME, deadline, columns))
-        yield Delivery(columns, sum(pull.total for pull in pulls), _batches(self, pulls, columns))
+        total = sum(pull.total for pull in pulls)
+        yield Delivery(columns, lambda: total, _batches(self, pulls, columns))
 
     def page(self, table: str, target: str, deadline: float) -> dict[str, Any]:
         """One page as sent, numbers as text. Retries what is worth it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from yingshang.connectors.adbc import AdbcSession, is_adbc_error, safe_message, sqlstate_of
 from yingshang.connectors.base import BATCH_BYTES, Delivery, Request, clock_plus
+from yingshang.connectors.channel import read_ahead
 from yingshang.errors import ContractError, CredentialError, SourceInconsistent, SourceUnavailable, YingshangError
 
 if TYPE_CHECKING:
@@ -85,8 +87,7 @@ class PostgresSource:
         table = sql.Identifier(request.table.lower())
         with self._explained(f"table {request.table.lower()}"), self._anchor.transaction():
             columns, spelled = self._columns(request)
-            where = _predicate(request, spelled)
-            counted = self._anchor.execute(sql.SQL("select count(*) from {}{}").format(table, where)).fetchone()
+        where = _predicate(request, spelled)
         wanted = [name for name in request.columns if name in columns]
         query = sql.SQL("select {} from {}{}").format(
             sql.SQL(", ").join(
@@ -97,16 +98,24 @@ class PostgresSource:
         )
         is_read = False
         try:
-            with contextlib.ExitStack() as stack:
+            with ThreadPoolExecutor(1, "yingshang-count") as beside, contextlib.ExitStack() as stack:
+                counting = beside.submit(self._count, request.table.lower(), table, where)
                 with self._explained(f"table {request.table.lower()}"):
                     session = self._session = self._session or self._new_session()
                     text = query.as_string(self._anchor)
                     reader = stack.enter_context(session.query(text, batch_bytes=self._batch_bytes))
-                yield Delivery(columns, int(counted[0]) if counted else 0, self._batches(reader, request))
+                batches = stack.enter_context(read_ahead(self._batches(reader, request)))
+                yield Delivery(columns, counting.result, batches)
             is_read = True
         finally:
             if not is_read:  # a result read in part, or a transaction that failed, is of no use to the next dataset
                 self._drop_session()
+
+    def _count(self, name: str, table: sql.Identifier, where: sql.Composable) -> int:
+        """Rows by the source's own count, in the same snapshot; it runs beside the reading."""
+        with self._explained(f"table {name}"), self._anchor.transaction():
+            row = self._anchor.execute(sql.SQL("select count(*) from {}{}").format(table, where)).fetchone()
+        return int(row[0]) if row else 0
 
     def _new_session(self) -> AdbcSession:
         session = AdbcSession(self._conninfo)

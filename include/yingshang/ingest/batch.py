@@ -97,7 +97,6 @@ def load_batch(
         schema,
         lambda: LandingFile(contract.system, contract.dataset, job.night, job.node_code, batch_id, schema),
     )
-    limit = max(contract.reject_floor, int(contract.reject_limit * delivery.announced))
     source_rows, newest = 0, None
     try:
         for piece in delivery.batches:
@@ -111,7 +110,7 @@ def load_batch(
             if verdict.bad.height:
                 spool.add(verdict.bad, verdict.reasons)
                 profile.reject(verdict.reasons)
-                _require_few(spool.rows, limit, delivery, job, profile)
+                _require_few(spool.rows, delivery, job, profile)
             if verdict.good.height:
                 fresh = dedupe.new_rows(landed_rows(verdict.good, contract, batch_id, keys.hmac))
                 profile.add(fresh)
@@ -209,13 +208,14 @@ def _require_count(source_rows: int, delivery: Delivery, job: BatchJob) -> None:
     raise kind(f"{job.named}: the {counts} {delivery.announced} rows, delivered were {source_rows}: nothing was loaded")
 
 
-def _require_few(rejected: int, limit: int, delivery: Delivery, job: BatchJob, profile: Profile) -> None:
-    if rejected <= limit:
+def _require_few(rejected: int, delivery: Delivery, job: BatchJob, profile: Profile) -> None:
+    contract = job.contract
+    if rejected <= contract.reject_floor or rejected <= int(contract.reject_limit * delivery.announced):
         return
     reasons = ", ".join(f"{reason} ({count})" for reason, count in profile.reasons(3))
     raise RejectLimitExceeded(
         f"{job.named}: at least {rejected} of {delivery.announced} rows break the contract, more than its limit of"
-        f" {job.contract.reject_limit:.1%} (and {job.contract.reject_floor} rows): {reasons}. Nothing was loaded, a"
+        f" {contract.reject_limit:.1%} (and {contract.reject_floor} rows): {reasons}. Nothing was loaded, a"
         " sample is in quarantine: ask the node, or change the contract"
     )
 

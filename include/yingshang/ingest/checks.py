@@ -64,14 +64,7 @@ class RowChecks:
         """Part the rows of a conformed frame."""
         import polars as pl
 
-        too_long = self._perhaps_too_long(frame)
-        flags = frame.select(
-            expression.fill_null(False).alias(reason)
-            for reason, expression in self._all.items()
-            if not reason.startswith("max_length:") or reason in too_long
-        )
-        sums = flags.sum().row(0, named=True)
-        raised = [reason for reason, count in sums.items() if count]
+        raised = self._raised(frame)
         cursor = self._contract.cursor
         if MALFORMED in frame.columns and frame[MALFORMED].null_count() < frame.height:
             malformed = frame[MALFORMED].is_not_null()
@@ -79,25 +72,46 @@ class RowChecks:
             malformed = pl.repeat(False, frame.height, eager=True, dtype=pl.Boolean)
         else:
             return Verdict(frame, frame.clear(), [], _text(frame[cursor].max()))
+        flags = frame.select(self._all[reason].fill_null(False).alias(reason) for reason in raised)
         is_bad = flags.select(pl.any_horizontal(raised)).to_series() | malformed if raised else malformed
-        bad_flags = flags.filter(is_bad).select(raised)
+        bad = frame.filter(is_bad)
+        rows = flags.filter(is_bad).iter_rows() if raised else ((),) * bad.height
         reasons = [
             ["malformed_row"] if broken else [reason for reason, flag in zip(raised, row, strict=True) if flag]
-            for broken, row in zip(malformed.filter(is_bad), bad_flags.iter_rows(), strict=True)
+            for broken, row in zip(malformed.filter(is_bad), rows, strict=True)
         ]
         of_cursor = [reason for reason in raised if reason == FUTURE or reason.endswith(f":{cursor}")]
         usable = frame[cursor]
         if of_cursor:
             usable = usable.filter(~flags.select(pl.any_horizontal(of_cursor)).to_series())
-        return Verdict(frame.filter(~is_bad), frame.filter(is_bad), reasons, _text(usable.max()))
+        return Verdict(frame.filter(~is_bad), bad, reasons, _text(usable.max()))
 
-    def _perhaps_too_long(self, frame: pl.DataFrame) -> set[str]:
-        """Checks of length that are needed: a text has at least as many bytes as characters, and those are known."""
+    def _raised(self, frame: pl.DataFrame) -> list[str]:
+        """Reasons that any row gives, in one pass.
+
+        Lengths are counted in bytes first, which are known and never fewer than characters; characters are counted
+        where bytes exceed the limit.
+        """
         import polars as pl
 
-        limited = {column.name: column.max_length for column in self._contract.columns if column.max_length is not None}
-        longest = frame.select(pl.col(name).str.len_bytes().max() for name in limited).row(0, named=True)
-        return {f"max_length:{name}" for name, limit in limited.items() if (longest[name] or 0) > limit}
+        limits = {f"max_length:{one.name}": one for one in self._contract.columns if one.max_length is not None}
+        found = frame.select(
+            pl.col(limits[reason].name).str.len_bytes().max().alias(reason)
+            if reason in limits
+            else expression.any().alias(reason)
+            for reason, expression in self._all.items()
+        ).row(0, named=True)
+        raised = []
+        for reason, value in found.items():
+            if reason not in limits:
+                is_raised = bool(value)
+            else:
+                is_raised = (value or 0) > (limits[reason].max_length or 0) and bool(
+                    frame.select(self._all[reason].any()).item()
+                )
+            if is_raised:
+                raised.append(reason)
+        return raised
 
     @cached_property
     def _all(self) -> Mapping[str, pl.Expr]:

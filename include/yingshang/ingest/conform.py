@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from yingshang.contracts import Contract
+    from yingshang.contracts.model import Kind
 
 TYPED = "__typed__"
 """Prefix of the cast columns in a conformed frame."""
-_AMOUNT = r"^[+-]?[0-9]{1,14}(?:\.[0-9]{1,6}0*|\.)?$"
-_INTEGER = r"^[+-]?[0-9]{1,19}(?:\.0*)?$"
+_SHORTEST, _PLAIN = "__shortest__", "__plain__"
+_PATTERNS = {
+    "decimal": r"^[+-]?[0-9]{1,14}(?:\.[0-9]{1,6}0*|\.)?$",
+    "integer": r"^[+-]?[0-9]{1,19}(?:\.0*)?$",
+}
 _EXPONENT = r"^[+-]?[0-9]+(?:\.[0-9]*)?[eE][+-]?[0-9]{1,3}$"
 
 
@@ -28,16 +32,26 @@ def conform(batch: pa.RecordBatch, contract: Contract) -> pl.DataFrame:
 
     frame = pl.from_arrow(batch)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - of a record batch
-    frame = frame.select(_as_text(name, kind) for name, kind in frame.schema.items())
-    frame = _without_empty(frame)
+    if any(kind != pl.String for kind in frame.dtypes):
+        frame = frame.select(_as_text(name, kind) for name, kind in frame.schema.items())
+    numbers = [column for column in contract.columns if column.kind in ("decimal", "integer") and not column.pii]
+    seen = frame.select(
+        *(pl.col(name).str.len_bytes().min().alias(_SHORTEST + name) for name in frame.columns),
+        *(
+            pl.col(column.name).str.contains(_PATTERNS[column.kind]).all().alias(_PLAIN + column.name)
+            for column in numbers
+            if column.name in frame.columns
+        ),
+    ).row(0, named=True)
+    has_empty = [name for name in frame.columns if seen[_SHORTEST + name] == 0]
     missing = [name for name in contract.column_names if name not in frame.columns]
-    if missing:
-        frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing)
-    numbers = [column for column in contract.columns if column.kind in ("decimal", "integer")]
+    if has_empty or missing:
+        frame = frame.with_columns(
+            *(pl.when(pl.col(name) != "").then(pl.col(name)) for name in has_empty),
+            *(pl.lit(None, dtype=pl.String).alias(name) for name in missing),
+        )
     return frame.with_columns(
-        _amount(frame, column.name) if column.kind == "decimal" else _integer(frame, column.name)
-        for column in numbers
-        if not column.pii
+        _typed(frame, column.name, column.kind, is_plain=seen.get(_PLAIN + column.name, True)) for column in numbers
     )
 
 
@@ -59,49 +73,29 @@ def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
     return column.cast(pl.String, strict=False)
 
 
-def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
-    import polars as pl
+def _typed(frame: pl.DataFrame, name: str, kind: Kind, *, is_plain: bool) -> pl.Expr:
+    """Whole numbers, or exact decimals of at most 6 places; more are no amount (nothing is rounded in silence).
 
-    shortest = frame.select(pl.all().str.len_bytes().min()).row(0, named=True)
-    has_empty = [name for name, length in shortest.items() if length == 0]
-    return frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)) for name in has_empty)
-
-
-def _amount(frame: pl.DataFrame, name: str) -> pl.Expr:
-    """Exact decimals of at most 6 places; more are no amount (nothing is rounded in silence)."""
+    Where all values are written plainly, nothing has to be done before the cast; else blanks go, and exponents (1.25E7,
+    as some APIs write) are written out.
+    """
     import polars as pl
 
     from yingshang.contracts.model import DECIMAL_PRECISION, DECIMAL_SCALE
 
-    text, is_number = _numbers(frame, name, _AMOUNT)
-    cast = text.cast(pl.Decimal(DECIMAL_PRECISION, DECIMAL_SCALE), strict=False)
-    return pl.when(is_number).then(cast).alias(TYPED + name)
-
-
-def _integer(frame: pl.DataFrame, name: str) -> pl.Expr:
-    import polars as pl
-
-    text, is_number = _numbers(frame, name, _INTEGER)
-    cast = text.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
-    return pl.when(is_number).then(cast).alias(TYPED + name)
-
-
-def _numbers(frame: pl.DataFrame, name: str, pattern: str) -> tuple[pl.Expr, pl.Expr]:
-    """The column as plain numbers, and which of its values are some.
-
-    Where all are written plainly, nothing has to be done; else blanks go, and exponents (1.25E7, as some APIs write)
-    are written out.
-    """
-    import polars as pl
-
     text = pl.col(name)
-    if frame.select(text.str.contains(pattern).all()).item():
-        return text, text.is_not_null()
-    text = text.str.strip_chars()
-    has_exponent = text.str.contains(_EXPONENT)
-    if frame.select(has_exponent.any()).item():
-        text = pl.when(has_exponent).then(text.map_elements(_written_out, return_dtype=pl.String)).otherwise(text)
-    return text, text.str.contains(pattern)
+    if not is_plain:
+        text = text.str.strip_chars()
+        has_exponent = text.str.contains(_EXPONENT)
+        if frame.select(has_exponent.any()).item():
+            written_out = text.map_elements(_written_out, return_dtype=pl.String)
+            text = pl.when(has_exponent).then(written_out).otherwise(text)
+        text = pl.when(text.str.contains(_PATTERNS[kind])).then(text)
+    if kind == "integer":
+        number = text.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
+    else:
+        number = text.cast(pl.Decimal(DECIMAL_PRECISION, DECIMAL_SCALE), strict=False)
+    return number.alias(TYPED + name)
 
 
 def _written_out(text: str) -> str:

@@ -1,6 +1,6 @@
 """Rows identical to an earlier one of the same batch: found exactly, in bounded memory whatever the batch's size.
 
-A Bloom filter (32 MB) says of most rows that they are new. The few that it has perhaps seen are held back, and compared
+A Bloom filter (16 MB) says of most rows that they are new. The few that it has perhaps seen are held back, and compared
 at the end with the digests of all rows that went through, which lie in a temporary file.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-WORDS = 1 << 22
+WORDS = 1 << 21
 HELD_ROWS = 100_000
 SCAN_ROWS = 500_000
 KEY = "__key__"

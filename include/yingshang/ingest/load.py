@@ -18,9 +18,9 @@ import psycopg
 from psycopg import sql
 
 from yingshang.connectors.adbc import safe_message, sqlstate_of
+from yingshang.connectors.channel import Channel
 from yingshang.errors import CredentialError, TerminalError, WarehouseUnavailable, YingshangError
 from yingshang.ingest import binary_copy
-from yingshang.ingest.channel import Channel
 from yingshang.ingest.landing import LandedFile, LandingFile
 from yingshang.warehouse import PgConnection, connect, ledger
 from yingshang.warehouse.ledger import NewBatch

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,34 +43,51 @@ class Profile:
 
     def add(self, rows: pl.DataFrame) -> None:
         """Landed rows, raw names."""
-        import polars as pl
-
-        contract = self._contract
         if not rows.height:
             return
         self._rows += rows.height
-        for name, nulls in zip(contract.column_names, rows.select(contract.raw_names).null_count().row(0), strict=True):
-            self._nulls[name] += nulls
-        cursor = rows[contract.cursor.lower()]
-        self._cursors = [str(v) for v in (cursor.min(), cursor.max(), *self._cursors) if v is not None]
-        self._cursors = [min(self._cursors), max(self._cursors)] if self._cursors else []
-        deleted = rows[contract.delete_column.lower()].is_in(list(contract.delete_values))
-        self._tombstones += int(deleted.sum() or 0)
+        for key, value in rows.select(self._measures).row(0, named=True).items():
+            kind, name = key.split(":", 1)
+            if kind == "nulls":
+                self._nulls[name] += value
+            elif kind == "cursor":
+                self._see_cursor(value)
+            elif kind == "tombstones":
+                self._tombstones += value
+            elif kind == "codes":
+                self._count(name, value)
+            else:
+                self._add_amount(name, kind, value)
+
+    @cached_property
+    def _measures(self) -> list[pl.Expr]:
+        """What is measured of a frame, each expression named ``<measure>:<COLUMN>``."""
+        import polars as pl
+
+        contract = self._contract
+        cursor, deleted = pl.col(contract.cursor.lower()), pl.col(contract.delete_column.lower())
+        measures = [
+            cursor.min().alias("cursor:min"),
+            cursor.max().alias("cursor:max"),
+            deleted.is_in(list(contract.delete_values)).sum().alias("tombstones:"),
+        ]
         for column in contract.columns:
+            values = pl.col(column.raw_name)
+            measures.append(values.null_count().alias(f"nulls:{column.name}"))
             if column.pii:
                 continue
             if column.allowed or column.known:
-                self._count(column.name, rows[column.raw_name])
+                measures.append(_counts(values).alias(f"codes:{column.name}"))
             if column.name == DEAL_CODE:
-                self._count(f"{DEAL_CODE}[1:3]", rows[column.raw_name].str.slice(0, 3))
+                measures.append(_counts(values.str.slice(0, 3)).alias(f"codes:{DEAL_CODE}[1:3]"))
             if column.kind == "decimal":
-                values = rows.select(
-                    pl.col(column.raw_name).min().alias("min"),
-                    pl.col(column.raw_name).max().alias("max"),
-                    pl.col(column.raw_name).cast(pl.Decimal(38, 6)).sum().alias("sum"),
-                    pl.col(column.raw_name).count().alias("values"),
-                ).row(0, named=True)
-                self._add_amount(column.name, values)
+                measures += [
+                    values.min().alias(f"min:{column.name}"),
+                    values.max().alias(f"max:{column.name}"),
+                    values.cast(pl.Decimal(38, 6)).sum().alias(f"sum:{column.name}"),
+                    values.count().alias(f"values:{column.name}"),
+                ]
+        return measures
 
     def reject(self, reasons: Iterable[Iterable[str]]) -> None:
         """Reasons of quarantined rows."""
@@ -102,12 +121,18 @@ class Profile:
             "reasons": dict(self._reasons.most_common()),
         }
 
-    def _count(self, name: str, values: pl.Series) -> None:
+    def _see_cursor(self, value: str | None) -> None:
+        if value is not None:
+            self._cursors = (
+                [min(value, *self._cursors), max(value, *self._cursors)] if self._cursors else [value, value]
+            )
+
+    def _count(self, name: str, found: list[dict[str, Any]]) -> None:
         counts = self._codes.setdefault(name, Counter())
-        found = values.drop_nulls().value_counts(name="__rows__", sort=True)
-        for code, rows in found.iter_rows():
-            known = code in counts or len(counts) < MOST_CODES
-            counts[code if known else "__other__"] += rows
+        for one in found:
+            code = one["code"]
+            if code is not None:
+                counts[code if code in counts or len(counts) < MOST_CODES else "__other__"] += one["rows"]
 
     def _unknown(self) -> dict[str, float]:
         shares: dict[str, float] = {}
@@ -117,10 +142,15 @@ class Profile:
                 shares[column.name] = sum(n for code, n in counts.items() if code not in column.known) / self._rows
         return shares
 
-    def _add_amount(self, name: str, values: dict[str, Any]) -> None:
+    def _add_amount(self, name: str, measure: str, value: Any) -> None:
         held = self._amounts.setdefault(name, {"min": None, "max": None, "sum": None, "values": 0})
-        if values["values"]:
-            held["min"] = values["min"] if held["min"] is None else min(held["min"], values["min"])
-            held["max"] = values["max"] if held["max"] is None else max(held["max"], values["max"])
-            held["sum"] = values["sum"] if held["sum"] is None else held["sum"] + values["sum"]
-            held["values"] += values["values"]
+        before = held[measure]
+        if value is None or before is None:
+            held[measure] = before if value is None else value
+        else:
+            held[measure] = {"min": min, "max": max}.get(measure, add)(before, value)
+
+
+def _counts(values: pl.Expr) -> pl.Expr:
+    """Rows per value, most first, as one list of {code, rows}."""
+    return values.alias("code").value_counts(sort=True, name="rows").implode()

@@ -1,17 +1,47 @@
-"""A bounded queue between two threads that either side can break, so that nobody waits for one who has failed."""
+"""Work shared between threads: a bounded queue that either side can break, and reading ahead."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
+@contextmanager
+def read_ahead(items: Iterator[T], size: int = 1) -> Iterator[Iterator[T]]:
+    """The same items, made by a thread of their own that is up to ``size`` ahead. It has ended when the block ends."""
+    channel: Channel[T] = Channel(size)
+
+    def run() -> None:
+        try:
+            for item in items:
+                channel.put(item)
+            channel.end()
+        except BaseException as error:  # noqa: BLE001 - raised where the items are used
+            channel.break_with(error)
+
+    thread = threading.Thread(target=run, name="yingshang-read", daemon=True)
+    thread.start()
+    try:
+        yield iter(channel)
+    finally:
+        channel.break_with(GivenUpError("what was read ahead is not wanted any more"))
+        thread.join()
+
+
+class GivenUpError(Exception):
+    """The other side has gone."""
+
+
 class Channel(Generic[T]):
-    """At most ``size`` items wait in it."""
+    """A bounded queue between two threads that either side can break: nobody waits for one who has failed.
+
+    At most ``size`` items wait in it.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size

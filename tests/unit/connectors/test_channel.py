@@ -1,11 +1,11 @@
 """A channel between threads never lets one wait for another who has failed."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from yingshang.ingest.channel import Channel
+from yingshang.connectors.channel import Channel, read_ahead
 
 
 def in_thread(step: Callable[[], None]) -> threading.Thread:
@@ -53,3 +53,33 @@ def test_the_first_error_counts() -> None:
     channel.break_with(ValueError("second"))
     with pytest.raises(ValueError, match="first"):
         channel.put(1)
+
+
+def test_reading_ahead_gives_the_same_items() -> None:
+    with read_ahead(iter(range(50))) as items:
+        assert list(items) == list(range(50))
+
+
+def test_an_error_of_what_is_read_ahead_is_raised_where_it_is_used() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("source")
+
+    with pytest.raises(ValueError, match="source"), read_ahead(items()) as ahead:
+        list(ahead)
+
+
+@pytest.mark.timeout(10)
+def test_what_is_read_ahead_ends_with_the_block_that_wanted_it() -> None:
+    made: list[int] = []
+
+    def endless() -> Iterator[int]:
+        while True:
+            made.append(len(made))
+            yield made[-1]
+
+    with read_ahead(endless()) as ahead:
+        assert next(ahead) == 0
+    after = len(made)
+    assert after <= 4
+    assert len(made) == after
