@@ -1,11 +1,13 @@
 {#-
 The latest visible version of each key of a raw table: greatest (cursor, admitting seq, row). Tombstones are versions like any
-other. The key columns stand in DISTINCT ON, so that a condition on them reaches raw's index.
+other. The key columns stand in DISTINCT ON, so that a condition on them reaches raw's index. `_node_code` is the node that
+delivered the version: a dataset may have a NODE_CODE of its own, which says something else.
 -#}
-{% macro latest_visible(dataset, key_columns) -%}
+{% macro latest_visible(system, dataset, key_columns) -%}
     select distinct
-        on ({% for c in key_columns %}r.{{ c }}{{ ", " if not loop.last }}{% endfor %}) r.*, v.node_code
-    from {{ source("trading", dataset) }} as r
+        on ({% for c in key_columns %}r.{{ c }}{{ ", " if not loop.last }}{% endfor %}) r.*,
+        v.node_code as _node_code
+    from {{ source(system, dataset) }} as r
     inner join {{ ref("visible_batch") }} as v on v.batch_id = r._batch_id
     order by
         {% for c in key_columns %} r.{{ c }}, {% endfor %} r.data_timestamp desc,
@@ -14,9 +16,9 @@ other. The key columns stand in DISTINCT ON, so that a condition on them reaches
 {%- endmacro %}
 
 {#- Columns that every staging view ends with: place and time of the version, for tracing. -#}
-{% macro version_columns() -%}
+{% macro version_columns(delivered_by="node_code") -%}
     coalesce({{ flag("is_delete") }}, false) as is_deleted,
-    node_code,
+    _node_code as {{ delivered_by }},
     _batch_id as source_batch_id,
     _row as source_row,
     data_timestamp as source_cursor

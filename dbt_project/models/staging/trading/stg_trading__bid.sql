@@ -1,5 +1,5 @@
 with
-    latest as ({{ latest_visible("bid", ["bid_section_code", "bidder_org_code"]) }}),
+    latest as ({{ latest_visible("trading", "bid", ["bid_section_code", "bidder_org_code"]) }}),
 
     final as (
         select

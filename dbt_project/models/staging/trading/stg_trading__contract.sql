@@ -1,5 +1,5 @@
 with
-    latest as ({{ latest_visible("contract", ["bid_section_code", "bidder_code"]) }}),
+    latest as ({{ latest_visible("trading", "contract", ["bid_section_code", "bidder_code"]) }}),
 
     final as (
         select

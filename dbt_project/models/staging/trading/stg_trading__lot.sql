@@ -1,5 +1,5 @@
 with
-    latest as ({{ latest_visible("lot", ["bid_section_code"]) }}),
+    latest as ({{ latest_visible("trading", "lot", ["bid_section_code"]) }}),
 
     final as (
         select

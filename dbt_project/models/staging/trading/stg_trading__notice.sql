@@ -1,5 +1,5 @@
 with
-    latest as ({{ latest_visible("notice", ["url"]) }}),
+    latest as ({{ latest_visible("trading", "notice", ["url"]) }}),
 
     final as (
         select

@@ -1,5 +1,5 @@
 with
-    latest as ({{ latest_visible("performance", ["bid_section_code"]) }}),
+    latest as ({{ latest_visible("trading", "performance", ["bid_section_code"]) }}),
 
     final as (
         select

@@ -1,5 +1,5 @@
 with
-    latest as ({{ latest_visible("project", ["tender_project_code"]) }}),
+    latest as ({{ latest_visible("trading", "project", ["tender_project_code"]) }}),
 
     final as (
         select

@@ -1,5 +1,5 @@
 with
-    latest as ({{ latest_visible("result", ["bid_section_code", "win_bidder_code"]) }}),
+    latest as ({{ latest_visible("trading", "result", ["bid_section_code", "win_bidder_code"]) }}),
 
     final as (
         select

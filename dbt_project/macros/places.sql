@@ -1,0 +1,40 @@
+{#-
+The divisions that a village lies in, by the hierarchy of the division list. A code that the list does not have keeps its row: its
+township, county and city are those that its prefix names, as far as they are known.
+-#}
+{% macro join_places(alias) -%}
+    left join
+        {{ ref("int_sunshine__places") }} as village
+        on village.place_code = {{ alias }}.village_code
+        and village.division_level = 'village'
+    {%- for level, digits in [("township", 9), ("county", 6), ("city", 4)] %}
+        left join
+            {{ ref("int_sunshine__places") }} as {{ level }}
+            on village.place_code is null
+            and {{ level }}.place_code = rpad(left({{ alias }}.village_code, {{ digits }}), 12, '0')
+            and {{ level }}.division_level = '{{ level }}'
+    {%- endfor %}
+{%- endmacro %}
+
+{% macro place_columns() -%}
+    coalesce(village.township_code, township.township_code) as township_code,
+    coalesce(village.county_code, county.county_code) as county_code,
+    coalesce(village.city_code, city.city_code) as city_code,
+    village.place_code is null as is_unknown_village
+{%- endmacro %}
+
+{#- Touched keys of counts per village and month: village_code/yyyyMM. Both halves stand in raw's index. -#}
+{% macro of_touched_village_months(relation) -%}
+    {%- if is_incremental() -%}
+        select s.*
+        from touched as k
+        cross join
+            lateral(
+                select *
+                from {{ relation }} as r
+                where r.village_code = split_part(k.key, '/', 1) and r.stat_month = split_part(k.key, '/', 2)
+                offset 0
+            ) as s
+    {%- else -%} select * from {{ relation }}
+    {%- endif -%}
+{%- endmacro %}
