@@ -141,14 +141,14 @@ class Books:
         file = self._folder / str(night) / "held" / f"{dataset}.parquet"
         return pl.read_parquet(file) if file.exists() else None
 
-    def latest(self, dataset: str, upto: int | None = None) -> pl.DataFrame:
+    def latest(self, dataset: str, upto: int | None = None, also: Sequence[str] = ()) -> pl.DataFrame:
         """The last good version of each key, tombstones included, drops that were revised left out.
 
-        Columns: key columns, cursor, book columns, ``_row`` place in the night's file.
+        Columns: key columns, cursor, those of ``also``, book columns, ``_row`` place in the night's file.
         """
         table = self.system.table(dataset)
         nights = [night for night in self.nights() if upto is None or night <= upto]
-        columns = [*table.key, table.cursor, *BOOK_COLUMNS]
+        columns = list(dict.fromkeys([*table.key, table.cursor, *also, *BOOK_COLUMNS]))
         frames = [self.delivered(dataset, night, columns).with_row_index("_row").with_columns(
             pl.col("_row").cast(pl.Int64)) for night in nights]  # fmt: skip
         base = frames[0].filter(pl.col("_bad").is_null() & ~pl.col("_kind").is_in(["older", "copy"]))

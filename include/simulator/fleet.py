@@ -6,10 +6,13 @@ are the same for every seed and scale.
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from simulator.tables import System
 
 DATA = Path(__file__).parent / "data"
 PROVINCE = "210000"
@@ -20,18 +23,23 @@ TINY_COUNTIES = ("210102", "210106", "210113", "210115", "210202", "210203", "21
 
 Connector = Literal["postgres", "http", "csv", "xlsx", "xml"]
 FILE_CONNECTORS = ("csv", "xlsx", "xml")
+Level = Literal["province", "city", "county"]
 
 
 @dataclass(frozen=True)
 class Node:
-    """One government that runs source systems. ``index`` is its place among all 115, by code."""
+    """One government that runs source systems. ``index`` is its place among all 115, by code.
+
+    A node is seen in one system at a time: ``connector`` and ``schema`` are those of ``system``.
+    """
 
     index: int
     code: str
     name: str
-    level: Literal["province", "city", "county"]
+    level: Level
     parent: str
     connector: Connector
+    system: str = "trading"
 
     @property
     def city(self) -> str:
@@ -45,7 +53,14 @@ class Node:
 
     @property
     def schema(self) -> str:
-        return f"county_{self.code}" if self.level == "county" else "exchange"
+        if self.level == "county":
+            return f"county_{self.code}" + ("" if self.system == "trading" else f"_{self.system}")
+        return "exchange" if self.system == "trading" else self.system
+
+    @property
+    def login(self) -> str:
+        """Name of the node's login, client and connection in this system."""
+        return f"{self.system}_{self.code}"
 
     @property
     def sends_files(self) -> bool:
@@ -82,6 +97,21 @@ class Fleet:
     @cached_property
     def indexes(self) -> list[int]:
         return [node.index for node in self.nodes]
+
+    def of_system(self, system: "System") -> "Fleet":
+        """The nodes that run ``system``, each with its connector there."""
+        found = [(node, system.connector(node)) for node in self.nodes]
+        return Fleet(tuple(replace(n, connector=c, system=system.name) for n, c in found if c is not None))
+
+    @cached_property
+    def file_indexes(self) -> list[int]:
+        """Places of the nodes that send drops."""
+        return [node.index for node in self.nodes if node.sends_files]
+
+    @cached_property
+    def queried_indexes(self) -> list[int]:
+        """Places of the nodes whose databases or APIs are asked."""
+        return [node.index for node in self.nodes if not node.sends_files]
 
     def of(self, *connectors: str) -> list[Node]:
         return [node for node in self.nodes if node.connector in connectors]

@@ -15,8 +15,8 @@ import polars as pl
 
 from simulator.codes import with_mod_37_2
 from simulator.fleet import all_nodes
+from simulator.habits import DAY, Bools, Ints, event_text, price_units
 from simulator.trading import schema
-from simulator.trading.habits import DAY, Bools, Ints, event_text, price_units
 from simulator.trading.rows import Lots, Projects, book_frame, lag, office_hours, rounded, unless
 from simulator.trading.stages import bids, notices, outcomes
 from simulator.trading.world import DEPARTMENTS, RURAL_TENDERERS, TENDERERS_PER_NODE, World

@@ -9,9 +9,9 @@ import polars as pl
 
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Frames, Night, NightPlan, day_of, number_of
 from simulator.fleet import Fleet, all_nodes
+from simulator.habits import DAY, HELD_ABOVE_MILLI, amount_text, false_flag, seconds_text, true_flag
 from simulator.trading.broken import broken_copies
 from simulator.trading.cohort import Arrivals, Numbers, Seeds, cohort, pick_types
-from simulator.trading.habits import DAY, HELD_ABOVE_MILLI, amount_text, false_flag, seconds_text, true_flag
 from simulator.trading.schema import TRADING
 from simulator.trading.world import World
 

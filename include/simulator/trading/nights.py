@@ -14,10 +14,10 @@ import polars as pl
 
 from simulator.books import Books, Frames, Night, NightPlan, date_of, day_of, number_of
 from simulator.fleet import Fleet, all_nodes
+from simulator.habits import DAY, event_text, false_flag, seconds_text, true_flag
 from simulator.tables import Table
 from simulator.trading.broken import FUTURE_CURSOR
 from simulator.trading.cohort import Arrivals, Numbers, Seeds, cohort, pick_types
-from simulator.trading.habits import DAY, event_text, false_flag, seconds_text, true_flag
 from simulator.trading.history import as_book, earlier_version, forced_projects, reprice, spread_bad
 from simulator.trading.schema import TRADING
 from simulator.trading.world import World

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from simulator.habits import DAY, Bools, Ints, amount_text, flag_text, seconds_text
 from simulator.tables import Table
-from simulator.trading.habits import DAY, Bools, Ints, amount_text, flag_text, seconds_text
 from simulator.trading.world import World
 
 

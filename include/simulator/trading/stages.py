@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from simulator.habits import DAY, Bools, Ints, event_text, flag_text, price_units
 from simulator.trading import schema
-from simulator.trading.habits import DAY, Bools, Ints, event_text, flag_text, price_units
 from simulator.trading.rows import Lots, Projects, book_frame, lag, rounded, unless
 from simulator.trading.world import World
 

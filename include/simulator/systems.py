@@ -1,0 +1,6 @@
+"""The systems of the province, each with its generator. One line adds a system."""
+
+from simulator.source import Source
+from simulator.trading.source import TRADING_SOURCE
+
+SOURCES: tuple[Source, ...] = (TRADING_SOURCE,)
