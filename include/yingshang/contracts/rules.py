@@ -9,14 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from yingshang.contracts.model import DECIMAL_PRECISION, DECIMAL_SCALE, Column, Contract, Kind, NodeScope
+from yingshang.contracts.model import (
+    DECIMAL_PRECISION,
+    DECIMAL_SCALE,
+    FREE_TEXT,
+    Column,
+    Contract,
+    Kind,
+    NodeScope,
+    RowRule,
+)
 
 CONTRACT_PROPERTIES = {
     "cursor", "overlap", "deleteColumn", "deleteValues", "rejectLimit", "rejectFloor", "nodeScope", "sensitivity",
 }  # fmt: skip
-COLUMN_PROPERTIES = {"pii", "timeFormats", "multiValueSeparator", "knownValues", "unit"}
+OPTIONAL_PROPERTIES = {"rowRules"}
+COLUMN_PROPERTIES = {
+    "pii", "timeFormats", "notAfterClock", "multiValueSeparator", "knownValues", "knownLength", "unit",
+}  # fmt: skip
 DOCUMENT_KEYS = {
     "apiVersion", "kind", "id", "name", "version", "status", "domain", "description", "team", "schema",
     "slaProperties", "customProperties",
@@ -36,10 +48,12 @@ OPTIONS: dict[Kind, set[str]] = {
     "decimal": {"minimum", "maximum"},
     "time": set(),
 }
-PII_CLASSES = {"person_name", "person_id", "phone", "email", "address"}
+PII_CLASSES = {"person_name", "person_id", "phone", "email", "address", FREE_TEXT}
 CLASSIFICATIONS = {"public", "internal", "personal"}
-TIME_FORMATS = {"yyyyMMddHHmmss", "yyyyMMdd"}
+TIME_FORMATS = {"yyyyMMddHHmmss", "yyyyMMdd", "yyyyMM"}
 CURSOR_FORMATS = ("yyyyMMddHHmmss",)
+NO_SCOPE = "none"
+ROW_RULE = re.compile(r"([A-Z][A-Z0-9_]*) (<|<=|=|>=|>) ([A-Z][A-Z0-9_]*)")
 LEAST_OVERLAP = timedelta(hours=2)
 DECIMAL_LIMIT = 10 ** (DECIMAL_PRECISION - DECIMAL_SCALE)
 INTEGER_LIMIT = 2**63
@@ -86,7 +100,7 @@ def contract_of(document: Mapping[str, Any], *, system: str, dataset: str) -> tu
     if len(f"{name}_") > 60:
         refuse("name", "system and dataset are too long for a table name")
     columns = tuple(_columns(table.get("properties") or [], where, messages))
-    properties = _custom(document, "", CONTRACT_PROPERTIES, messages)
+    properties = _custom(document, "", CONTRACT_PROPERTIES | OPTIONAL_PROPERTIES, messages)
     for key in sorted(CONTRACT_PROPERTIES - properties.keys()):
         refuse(f"customProperties[{key}]", "missing")
     key_columns = _primary_key(table.get("properties") or [], where, messages)
@@ -111,7 +125,16 @@ def contract_of(document: Mapping[str, Any], *, system: str, dataset: str) -> tu
         node_scopes=_scopes(properties["nodeScope"]),
         sensitivity=str(properties["sensitivity"]),
         owner=str(owner),
+        row_rules=_row_rules(properties.get("rowRules"), messages),
     )
+    if not contract.node_scopes and properties["nodeScope"] != NO_SCOPE:
+        messages.append(
+            (
+                "customProperties[nodeScope]",
+                "must be {columns: [...], start: 2, length: 6}, or {columns: [...], start: 1, match: within}, or a list"
+                " of these, or none where records tell of no node",
+            )
+        )
     messages += _whole(contract)
     return (None if messages else contract), messages
 
@@ -172,6 +195,14 @@ def _column(item: dict[str, Any], path: str, messages: Messages) -> Column | Non
     known = _strings(custom.get("knownValues"))
     if "knownValues" in custom and not known:
         refuse(".customProperties[knownValues]", "must be a list of texts (quote codes)")
+    known_length = custom.get("knownLength")
+    if known_length is not None and not (known and {len(one) for one in known} == {known_length}):
+        refuse(".customProperties[knownLength]", "must be the length of each of knownValues")
+    not_after_clock = custom.get("notAfterClock", False)
+    if not isinstance(not_after_clock, bool) or (not_after_clock and kind != "time"):
+        refuse(".customProperties[notAfterClock]", "must be true or false, and is for a timestamp")
+    if pii == FREE_TEXT and ("pattern" in options or separator or known or item.get("quality")):
+        refuse("", "of a free text only the length is taken along: its content cannot be checked")
     for option in ("minimum", "maximum"):
         _check_bound(kind, option, options.get(option), path, messages)
     pattern = options.get("pattern")
@@ -189,9 +220,11 @@ def _column(item: dict[str, Any], path: str, messages: Messages) -> Column | Non
         pattern=pattern,
         allowed=_allowed(item, path, messages),
         known=known,
+        known_length=known_length,
         minimum=options.get("minimum"),
         maximum=options.get("maximum"),
         time_formats=formats,
+        not_after_clock=bool(not_after_clock),
         multi=separator,
         pii=pii,
         classification=item.get("classification", ""),
@@ -295,8 +328,14 @@ def _whole(contract: Contract) -> Messages:
 
     for key in contract.primary_key:
         column = contract.column(key)
-        if not column.required or column.kind != "string" or column.pii or column.multi:
-            messages.append((f"{here}[{key}]", "a key column is a required string, neither personal nor multiple"))
+        is_text = column.kind == "string" or len(column.time_formats) == 1
+        if not column.required or not is_text or column.pii or column.multi:
+            messages.append(
+                (
+                    f"{here}[{key}]",
+                    "a key column is a required string (or time of one format), not personal or multiple",
+                )
+            )
     if named("cursor", contract.cursor):
         cursor = contract.column(contract.cursor)
         if not cursor.required or cursor.time_formats != CURSOR_FORMATS:
@@ -317,16 +356,23 @@ def _whole(contract: Contract) -> Messages:
         messages.append(("customProperties[rejectFloor]", "must be a number of rows"))
     if contract.sensitivity not in CLASSIFICATIONS:
         messages.append(("customProperties[sensitivity]", f"must be one of {', '.join(sorted(CLASSIFICATIONS))}"))
-    elif contract.personal_columns and contract.sensitivity != "personal":
+    elif any(column.pii for column in contract.columns) and contract.sensitivity != "personal":
         messages.append(("customProperties[sensitivity]", "must be personal: it has personal columns"))
-    if not contract.node_scopes:
-        messages.append(("customProperties[nodeScope]", "must be {columns: [...], start: 2, length: 6}"))
     for scope in contract.node_scopes:
         if named("nodeScope", scope.column):
             column = contract.column(scope.column)
             if column.kind != "string" or not (column.required or column.multi):
                 messages.append(
                     (f"{here}[{scope.column}]", "a column of nodeScope is a required string, or holds several codes")
+                )
+    for rule in contract.row_rules:
+        if named("rowRules", rule.left) and named("rowRules", rule.right):
+            left, right = contract.column(rule.left), contract.column(rule.right)
+            is_number = {left.kind, right.kind} <= {"decimal", "integer"}
+            is_time = left.kind == "time" and len(left.time_formats) == 1 and left.time_formats == right.time_formats
+            if not is_number and not is_time:
+                messages.append(
+                    ("customProperties[rowRules]", f"{rule}: only two numbers, or times of one format, are compared")
                 )
     for column in contract.columns:
         if column.unit and column.unit.isupper() and column.unit not in names:
@@ -335,12 +381,30 @@ def _whole(contract: Contract) -> Messages:
 
 
 def _scopes(value: Any) -> tuple[NodeScope, ...]:
-    if not isinstance(value, dict) or set(value) != {"columns", "start", "length"}:
+    """What must be of the node; nothing when ``value`` is not of the form that is asked for."""
+    found = [_scope(one) for one in (value if isinstance(value, list) else [value])]
+    return tuple(scope for scopes in found for scope in scopes) if all(found) else ()
+
+
+def _scope(value: Any) -> tuple[NodeScope, ...]:
+    if not isinstance(value, dict) or set(value) not in ({"columns", "start", "length"}, {"columns", "start", "match"}):
         return ()
-    columns, start, length = _strings(value["columns"]), value["start"], value["length"]
-    if not columns or not isinstance(start, int) or not isinstance(length, int) or start < 1 or length < 1:
+    columns, start, length = _strings(value["columns"]), value["start"], value.get("length")
+    if not columns or not isinstance(start, int) or start < 1 or value.get("match", "within") != "within":
+        return ()
+    if "length" in value and (not isinstance(length, int) or length < 1):
         return ()
     return tuple(NodeScope(column, start, length) for column in columns)
+
+
+def _row_rules(value: Any, messages: Messages) -> tuple[RowRule, ...]:
+    if value is None:
+        return ()
+    found = [ROW_RULE.fullmatch(text) for text in _strings(value) or ("",)]
+    rules = tuple(RowRule(one[1], cast(Any, one[2]), one[3]) for one in found if one)
+    if len(rules) < len(found):
+        messages.append(("customProperties[rowRules]", "must be a list of texts such as SATISFIED <= PARTICIPANTS"))
+    return rules
 
 
 def _duration(value: Any) -> timedelta | None:

@@ -1,8 +1,9 @@
 """Row checks from the contract, whole columns at a time. A row that breaks it is named with every reason.
 
 Reasons: ``required:COLUMN``, ``type:``, ``max_length:``, ``pattern:``, ``allowed:``, ``minimum:``, ``maximum:``,
-``time:`` (no such date or time), ``unreadable:`` (bytes not of the declared charset, or NUL), ``region_not_of_node``,
-``cursor_in_future`` and ``malformed_row``.
+``time:`` (no such date or time), ``not_after_clock:``, ``unreadable:`` (bytes not of the declared charset, or NUL),
+``row_rule:LEFT<=RIGHT`` (two columns contradict each other), ``region_not_of_node``, ``cursor_in_future`` and
+``malformed_row``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from yingshang.contracts import Column, Contract
-    from yingshang.contracts.model import NodeScope
+    from yingshang.contracts.model import NodeScope, RowRule
 
 FUTURE_TOLERANCE = timedelta(hours=2)
 FUTURE = "cursor_in_future"
@@ -30,7 +31,11 @@ _OTHER_DAY = (
     "|02(?:0[1-9]|1[0-9]|2[0-8]))"
 )
 _DAY = f"(?:{_OTHER_DAY}|{_LEAP_DAY})"
-TIME_PATTERNS = {"yyyyMMdd": _DAY, "yyyyMMddHHmmss": f"{_DAY}(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]"}
+TIME_PATTERNS = {
+    "yyyyMM": "[0-9]{4}(?:0[1-9]|1[0-2])",
+    "yyyyMMdd": _DAY,
+    "yyyyMMddHHmmss": f"{_DAY}(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]",
+}
 """Days of the calendar and seconds of the day, each as one pattern: a third of the work of parsing."""
 
 
@@ -58,7 +63,7 @@ class RowChecks:
 
     def __init__(self, contract: Contract, node_code: str, clock: str, *, is_text: bool) -> None:
         self._contract, self._node_code, self._is_text = contract, node_code, is_text
-        self._latest = clock_plus(clock, FUTURE_TOLERANCE)
+        self._clock, self._latest = clock, clock_plus(clock, FUTURE_TOLERANCE)
 
     def part(self, frame: pl.DataFrame) -> Verdict:
         """Part the rows of a conformed frame."""
@@ -94,7 +99,11 @@ class RowChecks:
         """
         import polars as pl
 
-        limits = {f"max_length:{one.name}": one for one in self._contract.columns if one.max_length is not None}
+        limits = {
+            f"max_length:{one.name}": one
+            for one in self._contract.columns
+            if one.max_length is not None and not one.is_free_text
+        }
         found = frame.select(
             pl.col(limits[reason].name).str.len_bytes().max().alias(reason)
             if reason in limits
@@ -122,17 +131,36 @@ class RowChecks:
             checks |= self._of_column(column)
         cursor = pl.col(self._contract.cursor)
         checks[FUTURE] = cursor > self._latest
+        for rule in self._contract.row_rules:
+            checks[f"row_rule:{rule}"] = ~self._holds(rule)
         scopes = [self._is_foreign(scope) for scope in self._contract.node_scopes]
         if scopes:
             checks["region_not_of_node"] = pl.any_horizontal(scope.fill_null(False) for scope in scopes)
         return checks
 
+    def _holds(self, rule: RowRule) -> pl.Expr:
+        import polars as pl
+
+        left, right = (
+            pl.col(name if self._contract.column(name).kind == "time" else TYPED + name)
+            for name in (rule.left, rule.right)
+        )
+        return {
+            "<": left < right,
+            "<=": left <= right,
+            "=": left == right,
+            ">=": left >= right,
+            ">": left > right,
+        }[rule.operator]
+
     def _is_foreign(self, scope: NodeScope) -> pl.Expr:
         """Whether a code, or one of several in one field, is another node's."""
         import polars as pl
 
+        code = scope.code(self._node_code)
+
         def differs(text: pl.Expr) -> pl.Expr:
-            return text.str.slice(scope.start - 1, scope.length) != self._node_code
+            return text.str.slice(scope.start - 1, scope.length or len(code)) != code
 
         separator = self._contract.column(scope.column).multi
         if separator is None:
@@ -147,6 +175,10 @@ class RowChecks:
         checks: dict[str, pl.Expr] = {}
         if column.required:
             checks[f"required:{name}"] = text.is_null()
+        if column.is_free_text:
+            if column.max_length is not None:
+                checks[f"max_length:{name}"] = pl.col(TYPED + name) > column.max_length
+            return checks
         if self._is_text:
             checks[f"unreadable:{name}"] = text.str.contains("[\x00\ufffd]")
         if column.max_length is not None:
@@ -168,6 +200,9 @@ class RowChecks:
         if column.kind == "time":
             shapes = "|".join(TIME_PATTERNS[one] for one in column.time_formats)
             checks[f"time:{name}"] = ~text.str.contains(f"^(?:{shapes})$")
+        if column.not_after_clock:
+            clock = pl.lit(self._clock).str.slice(0, text.str.len_bytes())
+            checks[f"not_after_clock:{name}"] = text > clock
         if column.kind in ("decimal", "integer"):
             typed = pl.col(TYPED + name)
             checks[f"type:{name}"] = typed.is_null() & text.is_not_null()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from yingshang.connectors.base import MALFORMED
+
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
@@ -51,8 +53,25 @@ def conform(batch: pa.RecordBatch, contract: Contract) -> pl.DataFrame:
             *(pl.lit(None, dtype=pl.String).alias(name) for name in missing),
         )
     return frame.with_columns(
-        _typed(frame, column.name, column.kind, is_plain=seen.get(_PLAIN + column.name, True)) for column in numbers
+        *(_typed(frame, column.name, column.kind, is_plain=seen.get(_PLAIN + column.name, True)) for column in numbers),
+        *_lengths(frame, contract),
     )
+
+
+def _lengths(frame: pl.DataFrame, contract: Contract) -> list[pl.Expr]:
+    """How many characters a free text has, in its place: nothing behind this point sees the words of a citizen.
+
+    A line that cannot be parted into fields may hold them, too.
+    """
+    import polars as pl
+
+    lengths: list[pl.Expr] = []
+    for name in contract.free_text_columns:
+        length = pl.col(name).str.len_chars()
+        lengths += [length.cast(pl.String), length.cast(pl.Int64).alias(TYPED + name)]
+    if lengths and MALFORMED in frame.columns:
+        lengths.append(pl.format("{} characters", pl.col(MALFORMED).str.len_chars()).alias(MALFORMED))
+    return lengths
 
 
 def _as_text(name: str, kind: pl.DataType) -> pl.Expr:

@@ -77,7 +77,8 @@ class Profile:
             if column.pii:
                 continue
             if column.allowed or column.known:
-                measures.append(_counts(values).alias(f"codes:{column.name}"))
+                codes = values.str.slice(0, column.known_length) if column.known_length else values
+                measures.append(_counts(codes).alias(f"codes:{column.name}"))
             if column.name == DEAL_CODE:
                 measures.append(_counts(values.str.slice(0, 3)).alias(f"codes:{DEAL_CODE}[1:3]"))
             if column.kind == "decimal":

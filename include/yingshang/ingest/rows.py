@@ -27,9 +27,9 @@ def landed_rows(good: pl.DataFrame, contract: Contract, batch_id: int, ring: Key
     return good.select(
         *(
             pl.when(pl.col(column.name).is_not_null())
-            .then(token(pl.col(column.name), ring, column.pii))
+            .then(token(pl.col(column.name), ring, str(column.pii)))
             .alias(column.raw_name)
-            if column.pii
+            if column.is_token
             else pl.col(_source(contract, column.name)).alias(column.raw_name)
             for column in contract.columns
         ),
@@ -50,7 +50,7 @@ def digest(contract: Contract) -> pl.Expr:
     values = [
         pl.col(_source(contract, column.name)).cast(pl.String).fill_null(ABSENT)
         for column in contract.columns
-        if not column.pii
+        if not column.is_token
     ]
     joined = polars_hash.concat_str(values, separator=SEPARATOR)
     return joined.nchash.xxh3_128(return_binary=True, byte_order="big")
@@ -67,7 +67,7 @@ def landing_schema(contract: Contract) -> pa.Schema:
         "decimal": pa.decimal128(20, 6),
     }
     fields = [
-        pa.field(column.raw_name, pa.large_string() if column.pii else kinds[column.kind])
+        pa.field(column.raw_name, pa.int64() if column.is_free_text else kinds[column.kind])
         for column in contract.columns
     ]
     fields += [pa.field(BATCH, pa.int64()), pa.field(ROW, pa.int64()), pa.field(DIGEST, pa.large_binary())]
@@ -85,4 +85,4 @@ def to_arrow(frame: pl.DataFrame, schema: pa.Schema) -> list[pa.RecordBatch]:
 
 def _source(contract: Contract, name: str) -> str:
     column = contract.column(name)
-    return TYPED + name if column.kind in ("decimal", "integer") and not column.pii else name
+    return TYPED + name if column.kind in ("decimal", "integer") or column.is_free_text else name

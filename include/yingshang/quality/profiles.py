@@ -62,9 +62,12 @@ def profile(connection: psycopg.Connection[Any], contract: Contract, batch_ids: 
         if codes:
             key, alias = f"codes{number}", sql.Identifier(f"u{number}")
             parameters[key] = list(codes)
+            code = (
+                sql.SQL("left(x, {})").format(sql.Literal(column.known_length)) if column.known_length else sql.SQL("x")
+            )
             counts.append(
                 sql.SQL("count(*) filter (where {}) as {}").format(
-                    _unknown(column, sql.SQL("x <> all({})").format(sql.Placeholder(key))), alias
+                    _unknown(column, sql.SQL("{} <> all({})").format(code, sql.Placeholder(key))), alias
                 )
             )
             rows = sql.SQL(_ALL_ROWS if column.allowed else _ENOUGH_ROWS)
