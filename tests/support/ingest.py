@@ -66,6 +66,78 @@ def bid(number: int, *, node: str = NODE, stamp: str = "20240813100000", **other
     )
 
 
+def event(number: int, *, node: str = NODE, stamp: str = "20240813100000", **other: Any) -> dict[str, Any]:
+    """An event of an issue that keeps its contract."""
+    issue = f"WT01{node}{number:06d}"
+    return {
+        "EVENT_ID": f"{issue}-001",
+        "ISSUE_CODE": issue,
+        "NODE_CODE": node,
+        "EVENT_TYPE": "assigned",
+        "EVENT_TIME": "20240813",
+        "HANDLER_NAME": "张三",
+        "DATA_TIMESTAMP": stamp,
+        "IS_DELETE": "0",
+    } | other
+
+
+def outcome(number: int, *, node: str = NODE, stamp: str = "20240813100000", **other: Any) -> dict[str, Any]:
+    """An outcome of an issue that keeps its contract."""
+    issue = f"WT01{node}{number:06d}"
+    return {
+        "OUTCOME_ID": f"{issue}-R01",
+        "ISSUE_CODE": issue,
+        "NODE_CODE": node,
+        "OUTCOME_TYPE": "debt_repaid",
+        "AMOUNT": "100.5",
+        "PRICE_UNIT": "1",
+        "QUANTITY": None,
+        "RESPONSIBLE_KIND": "1",
+        "OUTCOME_TIME": "20240813",
+        "DATA_TIMESTAMP": stamp,
+        "IS_DELETE": "0",
+    } | other
+
+
+def work_order(number: int, *, node: str = NODE, stamp: str = "20240813100000", **other: Any) -> dict[str, Any]:
+    """A work order that keeps its contract, with the citizen's own words."""
+    return {
+        "ORDER_NO": f"{node}20240813{number:04d}",
+        "CLASS_CODE": "0101",
+        "CHANNEL_CODE": "1",
+        "CONTENT": "楼上漏水三天无人管",
+        "CALLER_NAME": "李四",
+        "CALLER_PHONE": "13900000000",
+        "DIVISION_CODE": node,
+        "DEPT_NAME": "住建局",
+        "ACCEPT_TIME": "20240813080000",
+        "DISPATCH_TIME": "20240813090000",
+        "DUE_TIME": "20240814",
+        "FIRST_CONTACT_TIME": None,
+        "CLOSE_TIME": None,
+        "STATUS_NAME": "已派单",
+        "DATA_TIMESTAMP": stamp,
+        "IS_DELETE": "0",
+    } | other
+
+
+def evaluation(number: int, *, node: str = NODE, stamp: str = "20240813100000", **other: Any) -> dict[str, Any]:
+    """The evaluations of a village in a month that keep their contract."""
+    return {
+        "VILLAGE_CODE": f"{node}{number:06d}",
+        "STAT_MONTH": "202407",
+        "PARTICIPANTS": "100",
+        "SATISFIED": "99",
+        "DATA_TIMESTAMP": stamp,
+        "IS_DELETE": "0",
+    } | other
+
+
+def dataset_name(dataset: str) -> str:
+    """``trading.lot`` of ``lot``; other systems are named."""
+    return dataset if "." in dataset else f"trading.{dataset}"
+
+
 @dataclass
 class PgSource:
     """The exchange database of a node, with the tables of some contracts."""
@@ -74,7 +146,7 @@ class PgSource:
     contracts: Mapping[str, Contract]
 
     def insert(self, dataset: str, *rows: Mapping[str, Any]) -> None:
-        contract = self.contracts[f"trading.{dataset}"]
+        contract = self.contracts[dataset_name(dataset)]
         with psycopg.connect(self.dsn) as connection, connection.cursor() as cursor:
             for row in rows:
                 cursor.execute(
@@ -96,7 +168,7 @@ class PgSource:
         self.execute(f"create or replace function exchange_clock() returns text language sql as $$ select '{clock}' $$")
 
     def count(self, dataset: str) -> int:
-        return int(self.execute(f"select count(*) from {self.contracts[f'trading.{dataset}'].table.lower()}")[0][0])
+        return int(self.execute(f"select count(*) from {self.contracts[dataset_name(dataset)].table.lower()}")[0][0])
 
 
 @contextmanager
@@ -107,9 +179,10 @@ def pg_source(cluster: Cluster, name: str, *datasets: str, clock: str = "2024081
         admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     source = PgSource(cluster.superuser_dsn(name), contracts)
     for dataset in datasets:
-        contract = contracts[f"trading.{dataset}"]
+        contract = contracts[dataset_name(dataset)]
         columns = ", ".join(
-            f"{column.raw_name} {'numeric' if column.kind == 'decimal' else 'varchar'}" for column in contract.columns
+            f"{column.name.lower()} {'numeric' if column.kind == 'decimal' else 'varchar'}"
+            for column in contract.columns
         )
         source.execute(f"create table {contract.table.lower()} ({columns})")
     source.set_clock(clock)
@@ -134,19 +207,21 @@ class Fleet:
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         given = settings().home / "include" / "registry"
-        for name in ("nodes.csv", "quorum.csv"):
-            (self.folder / name).write_text((given / name).read_text(encoding="utf-8"), encoding="utf-8")
+        (self.folder / "nodes.csv").write_text((given / "nodes.csv").read_text(encoding="utf-8"), encoding="utf-8")
+        named = [(*dataset_name(dataset).split("."), *rest) for dataset, *rest in self.provisions]
+        systems = {system for system, *_ in named}
+        quorum = (given / "quorum.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in quorum if line.split(",")[0] in {"system", *systems}]
+        (self.folder / "quorum.csv").write_text("".join(kept), encoding="utf-8")
         lines = ["system,dataset,node_code,connector,format,cadence,valid_from"]
-        lines += [
-            f"trading,{dataset},{node},{kind},{form},daily,2022-01-01" for dataset, node, kind, form in self.provisions
-        ]
+        lines += [",".join((*of, "daily", "2022-01-01")) for of in named]
         (self.folder / "provisions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def run_night(run_id: str, node: str = NODE, night: dt.date = NIGHT) -> NodeReport:
+def run_night(run_id: str, node: str = NODE, night: dt.date = NIGHT, *, system: str = "trading") -> NodeReport:
     """Open a night and ingest one node."""
     open_night(night, run_id)
-    return ingest_node("trading", node, run_id)
+    return ingest_node(system, node, run_id)
 
 
 def admit_all() -> None:

@@ -1,7 +1,8 @@
 """The fleet: which nodes there are, what each has to provide and how, and how many make a night.
 
-Read from ``include/registry``: nodes.csv, provisions.csv, quorum.csv. Onboarding a county is a diff there and a
-secret named :meth:`Provision.conn_id`.
+Read from ``include/registry``: nodes.csv, provisions.csv, quorum.csv, and the figures that the warehouse must
+reproduce: published_figures.csv and figure_expectations.csv. Onboarding a county is a diff there and a secret named
+:meth:`Provision.conn_id`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar, cast
@@ -26,6 +28,10 @@ LEVELS = ("province", "city", "county")
 PARENT_LEVEL = {"province": None, "city": "province", "county": "city"}
 FORMATS: dict[str, tuple[str, ...]] = {"postgres": ("",), "http": ("",), "files": ("csv-gb18030", "xlsx", "xml")}
 CADENCES = ("daily",)
+ROUNDED = re.compile(r"equal after rounding to (\d+(?:\.\d+)?)")
+RULES = ("equal", "greater", "equal to the active divisions of that level")
+"""How a published value is compared, beside ``equal after rounding to <step>``."""
+BASES = ("published", "simulated")
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,45 @@ class Quorum:
 
 
 @dataclass(frozen=True)
+class PublishedFigure:
+    """A figure of the province's accounts: its value in ``unit``, counted by event time up to the end of ``cut_off``.
+
+    ``rule``: one of :data:`RULES`, or ``equal after rounding to <step>``.
+    """
+
+    figure: str
+    system: str
+    published_value: Decimal
+    unit: str
+    rule: str
+    cut_off: date
+    statement: str
+
+    @property
+    def step(self) -> Decimal | None:
+        """What the value is rounded to before it is compared; None for the other rules."""
+        found = ROUNDED.fullmatch(self.rule)
+        return Decimal(found[1]) if found else None
+
+
+@dataclass(frozen=True)
+class FigureExpectation:
+    """What the warehouse is held to: the published value by its rule, or exactly what a simulated province holds."""
+
+    figure: str
+    expected_value: Decimal
+    basis: Literal["published", "simulated"]
+
+
+@dataclass(frozen=True)
 class Registry:
-    """nodes by code, provisions in file order, quorum by system."""
+    """nodes by code, provisions in file order, quorum by system, figures and what is expected of them by name."""
 
     nodes: dict[str, Node]
     provisions: tuple[Provision, ...]
     quorum: dict[str, Quorum]
+    figures: dict[str, PublishedFigure] = field(default_factory=dict)
+    expectations: dict[str, FigureExpectation] = field(default_factory=dict)
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -175,7 +214,65 @@ def read_registry(root: Path | None = None, *, datasets: Iterable[str] | None = 
                 f" {', '.join(sorted(ways))}"
             )
     kept = tuple(one for one in provisions if one.system in quorums)
-    return Registry(nodes, kept, quorums), problems
+    figures, expectations = _figures(root, problems)
+    return Registry(nodes, kept, quorums, figures, expectations), problems
+
+
+def _figures(root: Path, problems: list[str]) -> tuple[dict[str, PublishedFigure], dict[str, FigureExpectation]]:
+    """The published figures and what is expected of each; none where the registry has no such file."""
+    published, expected = root / "published_figures.csv", root / "figure_expectations.csv"
+    if not published.exists() and not expected.exists():
+        return {}, {}
+    figures = {one.figure: one for one in _read(published, PublishedFigure, _figure, problems)}
+
+    def expectation(row: dict[str, str]) -> tuple[tuple[str, ...], FigureExpectation]:
+        return _expectation(row, figures)
+
+    expectations = {one.figure: one for one in _read(expected, FigureExpectation, expectation, problems)}
+    if expected.is_file():
+        problems += [
+            f"{_shown(expected)}: no line for the figure {name}" for name in figures if name not in expectations
+        ]
+    return figures, expectations
+
+
+def _figure(row: dict[str, str]) -> tuple[tuple[str, ...], PublishedFigure]:
+    name = row["figure"]
+    for key in ("figure", "system", "unit", "statement"):
+        if not row[key]:
+            raise ValueError(f"{key} of figure {name} is empty")
+    if row["rule"] not in RULES and not ROUNDED.fullmatch(row["rule"]):
+        raise ValueError(f"unknown rule {row['rule']!r} of figure {name}: known are {', '.join(RULES)}, or rounding")
+    try:
+        cut_off = date.fromisoformat(row["cut_off"])
+    except ValueError:
+        raise ValueError(f"cut_off {row['cut_off']!r} of figure {name} is not a date (yyyy-mm-dd)") from None
+    value = _decimal(row, "published_value")
+    return (name,), PublishedFigure(name, row["system"], value, row["unit"], row["rule"], cut_off, row["statement"])
+
+
+def _expectation(row: dict[str, str], figures: dict[str, PublishedFigure]) -> tuple[tuple[str, ...], FigureExpectation]:
+    name, basis = row["figure"], row["basis"]
+    if name not in figures:
+        raise ValueError(f"unknown figure {name!r}: it is not in published_figures.csv")
+    if basis not in BASES:
+        raise ValueError(f"basis {basis!r} of figure {name} is not one of {', '.join(BASES)}")
+    value = _decimal(row, "expected_value")
+    if basis == "published" and value != figures[name].published_value:
+        raise ValueError(
+            f"the basis of figure {name} is published, but {value} is not the published {figures[name].published_value}"
+        )
+    return (name,), FigureExpectation(name, value, cast(Literal["published", "simulated"], basis))
+
+
+def _decimal(row: dict[str, str], key: str) -> Decimal:
+    try:
+        value = Decimal(row[key])
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite():
+        raise ValueError(f"{key} {row[key]!r} of figure {row['figure']} is not a number")
+    return value
 
 
 def _node(row: dict[str, str]) -> tuple[tuple[str, ...], Node]:

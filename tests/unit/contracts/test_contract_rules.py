@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from yingshang.contracts import load_contracts, read_contracts
+from yingshang.contracts.model import significant_digits
 from yingshang.errors import ContractError
 from yingshang.settings import settings
 
@@ -49,6 +50,34 @@ def set_option(name: str, **options: object) -> Callable[[Document], object]:
 def test_the_unchanged_contract_is_valid(tmp_path: Path) -> None:
     assert problems(tmp_path, lambda document: None) == []
     assert set(load_contracts(tmp_path)) == {"trading.lot"}
+
+
+def test_the_rules_of_a_row_and_of_a_node_are_read(tmp_path: Path) -> None:
+    def change(document: Document) -> None:
+        add_custom(None, "rowRules", ["CONTRACT_RECKON_PRICE >= CONTRACT_RECKON_PRICE"])(document)
+        scopes = [
+            {"columns": ["BID_SECTION_CODE"], "start": 2, "length": 6},
+            {"columns": ["TENDER_PROJECT_CODE"], "start": 2, "match": "within"},
+        ]
+        set_custom("nodeScope", scopes)(document)
+
+    assert problems(tmp_path, change) == []
+    contract = load_contracts(tmp_path)["trading.lot"]
+    assert [str(rule) for rule in contract.row_rules] == ["CONTRACT_RECKON_PRICE>=CONTRACT_RECKON_PRICE"]
+    own, within = contract.node_scopes
+    assert (own.code("210100"), within.code("210100")) == ("210100", "2101")
+
+
+def test_a_dataset_whose_records_tell_of_no_node_says_so(tmp_path: Path) -> None:
+    assert problems(tmp_path, set_custom("nodeScope", "none")) == []
+    assert load_contracts(tmp_path)["trading.lot"].node_scopes == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "digits"), [("210000", "21"), ("210100", "2101"), ("211000", "2110"), ("210102", "210102")]
+)
+def test_what_lies_within_a_node_begins_with_its_digits(code: str, digits: str) -> None:
+    assert significant_digits(code) == digits
 
 
 UNKNOWN_KEYS: dict[str, tuple[Callable[[Document], object], str]] = {
@@ -217,6 +246,63 @@ WRONG: dict[str, tuple[Callable[[Document], object], str]] = {
             add_custom("TRA_PLACE_CODE", "pii", "address")(d),
         ),
         "customProperties[sensitivity]: must be personal",
+    ),
+    "sensitivity below its free text": (
+        lambda d: (
+            column(d, "BID_SECTION_NAME").update(classification="personal"),
+            add_custom("BID_SECTION_NAME", "pii", "free_text")(d),
+        ),
+        "customProperties[sensitivity]: must be personal",
+    ),
+    "content of a free text": (
+        lambda d: (
+            column(d, "REGION_CODE").update(classification="personal"),
+            add_custom("REGION_CODE", "pii", "free_text")(d),
+        ),
+        "of a free text only the length is taken along",
+    ),
+    "known length of codes of another length": (
+        lambda d: add_custom("CURRENCY_CODE", "knownLength", 2)(d),
+        "customProperties[knownLength]: must be the length of each of knownValues",
+    ),
+    "a text that cannot be after the clock": (
+        add_custom("PRICE_UNIT", "notAfterClock", True),
+        "customProperties[notAfterClock]: must be true or false, and is for a timestamp",
+    ),
+    "a row rule that is no comparison": (
+        add_custom(None, "rowRules", ["PRICE_UNIT is less"]),
+        "customProperties[rowRules]: must be a list of texts such as SATISFIED <= PARTICIPANTS",
+    ),
+    "row rules as a text": (
+        add_custom(None, "rowRules", "CONTRACT_RECKON_PRICE <= CONTRACT_RECKON_PRICE"),
+        "customProperties[rowRules]: must be a list of texts",
+    ),
+    "a row rule on an unknown column": (
+        add_custom(None, "rowRules", ["CONTRACT_RECKON_PRICE <= LIMIT"]),
+        "customProperties[rowRules]: 'LIMIT' is not a column",
+    ),
+    "a row rule on texts": (
+        add_custom(None, "rowRules", ["PRICE_UNIT <= CURRENCY_CODE"]),
+        "PRICE_UNIT<=CURRENCY_CODE: only two numbers, or times of one format, are compared",
+    ),
+    "a row rule on times of two formats": (
+        add_custom(None, "rowRules", ["CREATE_TIME <= DATA_TIMESTAMP"]),
+        "CREATE_TIME<=DATA_TIMESTAMP: only two numbers, or times of one format, are compared",
+    ),
+    "scope of no known kind": (
+        set_custom("nodeScope", {"columns": ["BID_SECTION_CODE"], "start": 2, "match": "near"}),
+        "customProperties[nodeScope]: must be",
+    ),
+    "scopes of which one is wrong": (
+        set_custom(
+            "nodeScope",
+            [{"columns": ["BID_SECTION_CODE"], "start": 2, "length": 6}, {"columns": ["REGION_CODE"], "start": 1}],
+        ),
+        "customProperties[nodeScope]: must be",
+    ),
+    "key of two time formats": (
+        lambda d: column(d, "CREATE_TIME").update(primaryKey=True, primaryKeyPosition=2, required=True),
+        "a key column is a required string (or time of one format)",
     ),
     "unit of an unknown column": (
         lambda d: custom(column(d, "CONTRACT_RECKON_PRICE"), "unit").update(value="UNIT"),

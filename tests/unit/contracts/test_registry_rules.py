@@ -1,6 +1,7 @@
 """A registry that names what does not exist is refused, with file and line."""
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,51 @@ def test_asking_for_what_is_not_there_names_it(tmp_path: Path) -> None:
         registry.provisions_of("trading", "219999")
     with pytest.raises(RegistryError, match="no system 'hotlin' in the registry; there are trading"):
         registry.provisions_of("hotlin")
+
+
+FIGURES = """figure,system,published_value,unit,rule,cut_off,statement
+lots,trading,38,types,equal,2024-08-15,38 types
+rate,trading,96.5,percent,equal after rounding to 0.1,2023-06-26,completion rate
+"""
+EXPECTED = """figure,expected_value,basis
+lots,38,published
+rate,91.25,simulated
+"""
+
+
+def load_figures(root: Path, figures: str = FIGURES, expected: str = EXPECTED) -> Registry:
+    (root / "published_figures.csv").write_text(figures, encoding="utf-8")
+    (root / "figure_expectations.csv").write_text(expected, encoding="utf-8")
+    return load(root)
+
+
+def test_figures_are_compared_by_their_rule_or_exactly_with_a_simulated_province(tmp_path: Path) -> None:
+    registry = load_figures(tmp_path)
+    assert (registry.figures["rate"].step, registry.figures["lots"].step) == (Decimal("0.1"), None)
+    assert registry.figures["rate"].cut_off == date(2023, 6, 26)
+    assert registry.expectations["rate"].expected_value == Decimal("91.25")
+
+
+def test_a_registry_need_not_have_figures(tmp_path: Path) -> None:
+    assert load(tmp_path).figures == {}
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected", "message"),
+    [
+        ("lost,trading,1,types,about,2024-08-15,x", "", "published_figures.csv:4: unknown rule 'about' of figure lost"),
+        ("lost,trading,one,types,equal,2024-08-15,x", "", "published_figures.csv:4: published_value 'one' of figure"),
+        ("lost,trading,NaN,types,equal,2024-08-15,x", "", "published_value 'NaN' of figure lost is not a number"),
+        ("lost,trading,1,types,equal,15 August,x", "", "published_figures.csv:4: cut_off '15 August' of figure lost"),
+        ("lots,trading,1,types,equal,2024-08-15,x", "", "published_figures.csv:4: lots stands here twice"),
+        ("new,trading,1,types,equal,2024-08-15,x", "", "figure_expectations.csv: no line for the figure new"),
+        ("", "lost,1,published", "figure_expectations.csv:4: unknown figure 'lost'"),
+        ("", "lots,2,guessed", "figure_expectations.csv:4: basis 'guessed' of figure lots is not one of"),
+        ("", "lots,2,published", "the basis of figure lots is published, but 2 is not the published 38"),
+        ("", "lots,many,simulated", "figure_expectations.csv:4: expected_value 'many' of figure lots is not a number"),
+    ],
+)
+def test_a_wrong_figure_is_named_with_file_and_line(tmp_path: Path, figures: str, expected: str, message: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        load_figures(tmp_path, FIGURES + figures + "\n" * bool(figures), EXPECTED + expected + "\n" * bool(expected))
+    assert message in str(caught.value)

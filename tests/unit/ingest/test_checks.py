@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.ingest import NODE, bid, lot
+from tests.support.ingest import NODE, bid, dataset_name, evaluation, event, lot, outcome, work_order
 
 from yingshang.connectors.base import MALFORMED
 from yingshang.contracts import load_contracts
@@ -21,7 +21,7 @@ CONTRACTS = load_contracts()
 
 
 def judge(*rows: dict[str, Any], dataset: str = "lot", is_text: bool = True, node: str = NODE) -> Verdict:
-    contract = CONTRACTS[f"trading.{dataset}"]
+    contract = CONTRACTS[dataset_name(dataset)]
     names = list(dict.fromkeys(name for row in rows for name in row))
     batch = pa.RecordBatch.from_pydict({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
     return RowChecks(contract, node, CLOCK, is_text=is_text).part(conform(batch, contract))
@@ -172,6 +172,74 @@ def test_a_notice_that_names_a_lot_of_another_node_among_its_own_is_quarantined(
     )
     assert verdict.reasons == [["region_not_of_node"]]
     assert verdict.good.height == 1
+
+
+MONTH = {"dataset": "sunshine.evaluation"}
+EVENT = {"dataset": "supervision.issue_event"}
+OUTCOME = {"dataset": "supervision.issue_outcome"}
+ORDER = {"dataset": "hotline.work_order"}
+FOREIGN = ["region_not_of_node"]
+
+
+@pytest.mark.parametrize(
+    ("row", "of", "reasons"),
+    [
+        (evaluation(1, STAT_MONTH="202408"), MONTH, []),
+        (evaluation(1, STAT_MONTH="202409"), MONTH, ["not_after_clock:STAT_MONTH"]),
+        (evaluation(1, STAT_MONTH="209901"), MONTH, ["not_after_clock:STAT_MONTH"]),
+        (evaluation(1, STAT_MONTH="202413"), MONTH, ["time:STAT_MONTH", "not_after_clock:STAT_MONTH"]),
+        (evaluation(1, STAT_MONTH="202300"), MONTH, ["time:STAT_MONTH"]),
+        (evaluation(1, STAT_MONTH="20230"), MONTH, ["time:STAT_MONTH"]),
+        (evaluation(1, STAT_MONTH="20230401"), MONTH, ["time:STAT_MONTH"]),
+        (evaluation(1, STAT_MONTH=None), MONTH, ["required:STAT_MONTH"]),
+        (evaluation(1, SATISFIED="100"), MONTH, []),
+        (evaluation(1, SATISFIED="101"), MONTH, ["row_rule:SATISFIED<=PARTICIPANTS"]),
+        (evaluation(1, SATISFIED="1000"), MONTH, ["row_rule:SATISFIED<=PARTICIPANTS"]),
+        (evaluation(1, PARTICIPANTS="9"), MONTH, ["row_rule:SATISFIED<=PARTICIPANTS"]),
+        (evaluation(1, PARTICIPANTS=None), MONTH, []),
+        (evaluation(1, PARTICIPANTS="many"), MONTH, ["type:PARTICIPANTS"]),
+        (evaluation(1, SATISFIED="-1"), MONTH, ["minimum:SATISFIED"]),
+        (evaluation(1, VILLAGE_CODE="210102001001"), MONTH, []),
+        (evaluation(1, VILLAGE_CODE="210103001001"), MONTH | {"node": "210000"}, []),
+        (evaluation(1, VILLAGE_CODE="210203001001"), MONTH | {"node": "210100"}, FOREIGN),
+        (evaluation(1, VILLAGE_CODE="220203001001"), MONTH | {"node": "210000"}, FOREIGN),
+        (event(1), EVENT, []),
+        (event(1, EVENT_TYPE="finished"), EVENT, ["allowed:EVENT_TYPE"]),
+        (event(1, EVENT_TIME="20240230"), EVENT, ["time:EVENT_TIME"]),
+        (event(1, NODE_CODE="210103"), EVENT, FOREIGN),
+        (event(1) | {"EVENT_ID": "WT01210103000001-001"}, EVENT, FOREIGN),
+        (event(1) | {"ISSUE_CODE": "WT01210103000001"}, EVENT, FOREIGN),
+        (outcome(1), OUTCOME, []),
+        (outcome(1, AMOUNT="-0.01"), OUTCOME, ["minimum:AMOUNT"]),
+        (outcome(1, QUANTITY="-1"), OUTCOME, ["minimum:QUANTITY"]),
+        (outcome(1, QUANTITY="1.5"), OUTCOME, ["type:QUANTITY"]),
+        (outcome(1, OUTCOME_TYPE="promise"), OUTCOME, ["allowed:OUTCOME_TYPE"]),
+        (outcome(1, RESPONSIBLE_KIND="4"), OUTCOME, ["allowed:RESPONSIBLE_KIND"]),
+        (work_order(1), ORDER, []),
+        (work_order(1, CLASS_CODE="9901", STATUS_NAME="挂起", CHANNEL_CODE="7"), ORDER, []),
+        (work_order(1, CLASS_CODE="A1"), ORDER, ["pattern:CLASS_CODE"]),
+        (work_order(1, CONTENT="长" * 20000), ORDER, []),
+        (work_order(1, CONTENT="长" * 20001), ORDER, ["max_length:CONTENT"]),
+        (work_order(1, node="210200"), ORDER, FOREIGN),
+    ],
+)
+def test_the_rules_of_the_other_systems_name_the_columns(
+    row: dict[str, Any], of: dict[str, Any], reasons: list[str]
+) -> None:
+    verdict = judge(row, **of)
+    assert verdict.reasons == ([reasons] if reasons else [])
+
+
+def test_a_citizens_words_end_where_their_length_is_known() -> None:
+    said = "楼上漏水三天无人管"
+    verdict = judge(
+        work_order(1, CONTENT=said), work_order(2, CONTENT=""), work_order(3, CONTENT=said, CHANNEL_CODE="12345"),
+        {MALFORMED: said}, dataset="hotline.work_order",
+    )  # fmt: skip
+    assert verdict.good["__typed__CONTENT"].to_list() == [9, None]
+    assert verdict.bad["CONTENT"].to_list() == ["9", None]
+    assert verdict.bad[MALFORMED].to_list() == [None, "9 characters"]
+    assert said not in f"{verdict.good.to_dicts()} {verdict.bad.to_dicts()}"
 
 
 def is_in_calendar(text: str) -> bool:

@@ -46,3 +46,15 @@ def test_only_so_many_codes_are_kept() -> None:
     codes = profile.result(source_rows=80, quarantined=0, duplicates=0, clock="")["codes"]["CURRENCY_CODE"]
     assert len(codes) == 51
     assert codes["__other__"] == 30
+
+
+def test_codes_that_are_known_by_their_first_characters() -> None:
+    contract = load_contracts()["hotline.work_order"]
+    schema = {column.raw_name: pl.Int64 if column.is_free_text else pl.String for column in contract.columns}
+    profile = Profile(contract)
+    usual = dict.fromkeys(schema) | {"is_delete": "0", "data_timestamp": "20240813100000"}
+    profile.add(pl.DataFrame([usual | {"class_code": code} for code in ("0101", "0102", "9901", None)], schema=schema))
+    found = profile.result(source_rows=4, quarantined=0, duplicates=0, clock="")
+    assert found["codes"]["CLASS_CODE"] == {"01": 2, "99": 1}
+    assert found["unknown_share"]["CLASS_CODE"] == 0.25
+    assert found["null_share"]["CONTENT"] == 1

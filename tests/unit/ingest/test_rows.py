@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from tests.support.ingest import NODE, bid
+from tests.support.ingest import NODE, bid, work_order
 
-from yingshang.contracts import load_contracts
+from yingshang.contracts import Contract, load_contracts
 from yingshang.ingest.checks import RowChecks
 from yingshang.ingest.conform import conform
 from yingshang.ingest.rows import landed_rows, landing_schema, to_arrow
@@ -21,11 +21,11 @@ OTHER = KeyRing("k2", {"k2": bytes(reversed(range(32)))})
 CONTRACT = load_contracts()["trading.bid"]
 
 
-def landed(*rows: dict[str, Any], ring: KeyRing = RING) -> pl.DataFrame:
+def landed(*rows: dict[str, Any], ring: KeyRing = RING, contract: Contract = CONTRACT) -> pl.DataFrame:
     names = list(rows[0])
     batch = pa.RecordBatch.from_pydict({name: pa.array([row[name] for row in rows], pa.string()) for name in names})
-    frame = conform(batch, CONTRACT).with_row_index("_row", offset=1).with_columns(pl.col("_row").cast(pl.Int64))
-    return landed_rows(RowChecks(CONTRACT, NODE, "20240814000000", is_text=True).part(frame).good, CONTRACT, 7, ring)
+    frame = conform(batch, contract).with_row_index("_row", offset=1).with_columns(pl.col("_row").cast(pl.Int64))
+    return landed_rows(RowChecks(contract, NODE, "20240814000000", is_text=True).part(frame).good, contract, 7, ring)
 
 
 @pytest.mark.parametrize("key", [b"k", bytes(range(64)), bytes(range(100))])
@@ -78,6 +78,20 @@ def test_the_digest_tells_rows_apart() -> None:
 def test_the_digest_does_not_change_between_versions() -> None:
     """Digests lie in raw for years: a value that was written down once must come out again."""
     assert landed(bid(1))["_digest"][0].hex() == "0bba1e36cab329b3c1ceabaf33e15d21"
+
+
+def test_of_a_citizens_words_only_their_number_lands() -> None:
+    contract = load_contracts()["hotline.work_order"]
+    rows = [work_order(1, CONTENT="楼上漏水"), work_order(1, CONTENT="楼下漏水"), work_order(1, CONTENT="漏水")]
+    frame = landed(*rows, contract=contract)
+    assert frame["content_length"].to_list() == [4, 4, 2]
+    assert frame["_digest"].n_unique() == 2
+    assert "漏水" not in str(frame.to_dicts())
+    [batch] = to_arrow(frame, landing_schema(contract))
+    assert batch.schema.field("content_length").type == pa.int64()
+    other = landed(*rows, contract=contract, ring=OTHER)
+    assert other["_digest"].to_list() == frame["_digest"].to_list()
+    assert set(other["caller_phone"]).isdisjoint(frame["caller_phone"])
 
 
 def test_landed_rows_have_the_landing_schema() -> None:
