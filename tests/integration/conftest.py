@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import TEMPLATE, use_state
-from tests.support.trading_raw import Models, RawLog
+from tests.support.dbt_models import Models
+from tests.support.raw_log import RawLog
 
 from localpg import Cluster
 from yingshang.secrets import connection as saved_connection

@@ -2,8 +2,9 @@
 
 import random
 
-from tests.support.trading_nights import Province
-from tests.support.trading_raw import MARTS, Models, RawLog
+from tests.support.dbt_models import MARTS, Models
+from tests.support.raw_log import RawLog
+from tests.support.trading_nights import Trading
 
 
 def test_unit_tests_of_the_models_pass(models: Models) -> None:
@@ -17,7 +18,7 @@ def test_unit_tests_of_the_models_pass(models: Models) -> None:
 
 def test_data_tests_pass_on_a_full_and_a_nightly_build(raw_log: RawLog, models: Models) -> None:
     """The selectors build and test everything; every row is of its slot, and rows of whole marts of its build."""
-    province = Province(raw_log, random.Random(5))
+    province = Trading(raw_log, random.Random(5))
     province.pass_night()
     models.open("slot_a", to_seq=raw_log.max_seq(), full=True)
     models.checked("build", "slot_a", "--full-refresh", "--selector", "full")
@@ -61,7 +62,9 @@ def test_dbt_without_a_build_is_refused_in_one_line(models: Models) -> None:
 
 
 def test_a_full_refresh_that_does_not_start_from_nothing_is_refused(raw_log: RawLog, models: Models) -> None:
-    raw_log.admitted("lot", "210100", {"bid_section_code": "L", "tender_project_code": "P", "data_timestamp": "2024"})
+    raw_log.admitted(
+        "trading.lot", "210100", {"bid_section_code": "L", "tender_project_code": "P", "data_timestamp": "2024"}
+    )
     models.open("slot_a", to_seq=1, full=True)
     models.open("slot_a", to_seq=1)
     result = models.run("run", "slot_a", "--full-refresh")

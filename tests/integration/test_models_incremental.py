@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.trading_nights import CITY, COUNTY, OTHER_CITY, Province, night
-from tests.support.trading_raw import (
-    Models,
-    RawLog,
-    copied_project,
-    deal_code,
-    lot_code,
-    project_code,
-)
+from tests.support.dbt_models import Models, copied_project
+from tests.support.random_nights import night
+from tests.support.raw_log import RawLog
+from tests.support.trading_nights import CITY, COUNTY, OTHER_CITY, Trading
+from tests.support.trading_raw import deal_code, lot_code, project_code
 
 # --- told nights ------------------------------------------------------------------------------------------------------
 
@@ -50,15 +46,23 @@ def test_every_kind_of_change_reaches_the_incremental_build(raw_log: RawLog, mod
         }  # fmt: skip
 
     # the first load: p3 comes in a batch of its own, which is withdrawn later; `late` has a lot and no project
-    raw_log.admitted("project", CITY, project(p1, "20240110120000"), project(p2, "20240110120000"))
-    only_p3 = raw_log.admitted("project", CITY, project(p3, "20240110120000"))
+    raw_log.admitted("trading.project", CITY, project(p1, "20240110120000"), project(p2, "20240110120000"))
+    only_p3 = raw_log.admitted("trading.project", CITY, project(p3, "20240110120000"))
     raw_log.admitted(
-        "lot", CITY, *(lot(n, "20240110120000") for n in (a, b, c, orphan)), lot(lot_code(p3, 1), "20240110120000")
+        "trading.lot",
+        CITY,
+        *(lot(n, "20240110120000") for n in (a, b, c, orphan)),
+        lot(lot_code(p3, 1), "20240110120000"),
     )
-    raw_log.admitted("notice", CITY, notice("u1", f"{a};{b}", "20240111120000"), notice("u2", c, "20240111120000"),
-                 notice("u0", "", "20240111120000"))  # fmt: skip
-    raw_log.admitted("bid", CITY, bid(a, "X", "20240112120000"), bid(lot_code(p1, 7), "X", "20240112120000"))
-    drop = raw_log.batch("result", COUNTY, [
+    raw_log.admitted(
+        "trading.notice",
+        CITY,
+        notice("u1", f"{a};{b}", "20240111120000"),
+        notice("u2", c, "20240111120000"),
+        notice("u0", "", "20240111120000"),
+    )
+    raw_log.admitted("trading.bid", CITY, bid(a, "X", "20240112120000"), bid(lot_code(p1, 7), "X", "20240112120000"))
+    drop = raw_log.batch("trading.result", COUNTY, [
         {"bid_section_code": b, "win_bidder_code": "X", "tender_project_code": p1, "unified_deal_code": code,
          "price_form_code": "1", "bid_amount": 5, "price_unit": "1", "notice_send_time": "20240113",
          "data_timestamp": "20240113120000"}], drop="20240813")  # fmt: skip
@@ -73,13 +77,16 @@ def test_every_kind_of_change_reaches_the_incremental_build(raw_log: RawLog, mod
     # second night: a moves to another region and month; its notice drops it; the late project comes; the bid is
     # deleted; two corrections of c are loaded in one order and admitted in the other, with the same cursor
     raw_log.admitted(
-        "lot", CITY, lot(a, "20240814090000", region_code=OTHER_CITY, create_time="20240301080000"), night=night(1)
+        "trading.lot",
+        CITY,
+        lot(a, "20240814090000", region_code=OTHER_CITY, create_time="20240301080000"),
+        night=night(1),
     )
-    raw_log.admitted("notice", CITY, notice("u1", b, "20240814090000"), night=night(1))
-    raw_log.admitted("project", CITY, project(late, "20240814090000"), night=night(1))
-    raw_log.admitted("bid", CITY, bid(a, "X", "20240814090000", is_delete="T"), night=night(1))
-    earlier = raw_log.batch("lot", CITY, [lot(c, "20240814100000", contract_reckon_price=1)], night=night(1))
-    later = raw_log.batch("lot", CITY, [lot(c, "20240814100000", contract_reckon_price=2)], night=night(1))
+    raw_log.admitted("trading.notice", CITY, notice("u1", b, "20240814090000"), night=night(1))
+    raw_log.admitted("trading.project", CITY, project(late, "20240814090000"), night=night(1))
+    raw_log.admitted("trading.bid", CITY, bid(a, "X", "20240814090000", is_delete="T"), night=night(1))
+    earlier = raw_log.batch("trading.lot", CITY, [lot(c, "20240814100000", contract_reckon_price=1)], night=night(1))
+    later = raw_log.batch("trading.lot", CITY, [lot(c, "20240814100000", contract_reckon_price=2)], night=night(1))
     raw_log.say("admitted", later)
     raw_log.say("admitted", earlier)
     models.build("slot_a", to_seq=raw_log.max_seq(), night=night(1))
@@ -94,16 +101,20 @@ def test_every_kind_of_change_reaches_the_incremental_build(raw_log: RawLog, mod
     # third night: a project's only version is withdrawn, a drop is superseded, a lot is deleted, u2 is withdrawn,
     # the lot of the orphan bid arrives
     raw_log.say("withdrawn", only_p3)
-    again = raw_log.batch("result", COUNTY, [
+    again = raw_log.batch("trading.result", COUNTY, [
         {"bid_section_code": a, "win_bidder_code": "Y", "tender_project_code": p1, "unified_deal_code": code,
          "price_form_code": "2", "other_bid_amount": "95%", "data_timestamp": "20240113120000"}],
         night=night(2), drop="20240813")  # fmt: skip
     raw_log.say("superseded", drop)
     raw_log.say("admitted", again)
     raw_log.admitted(
-        "lot", CITY, lot(b, "20240815090000", is_delete="1"), lot(lot_code(p1, 7), "20240815090000"), night=night(2)
+        "trading.lot",
+        CITY,
+        lot(b, "20240815090000", is_delete="1"),
+        lot(lot_code(p1, 7), "20240815090000"),
+        night=night(2),
     )
-    raw_log.admitted("notice", CITY, notice("u2", c, "20240815090000", is_delete="1"), night=night(2))
+    raw_log.admitted("trading.notice", CITY, notice("u2", c, "20240815090000", is_delete="1"), night=night(2))
     models.build("slot_a", to_seq=raw_log.max_seq(), night=night(2))
     models.build("slot_b", to_seq=raw_log.max_seq(), night=night(2), full=True)
     assert models.differences("slot_a", "slot_b") == {}
@@ -122,7 +133,7 @@ def test_every_kind_of_change_reaches_the_incremental_build(raw_log: RawLog, mod
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_night_by_night_equals_from_nothing_in_any_order(seed: int, raw_log: RawLog, models: Models) -> None:
     """Random nights with withheld, withdrawn, superseded and readmitted batches, ties of cursors and skipped builds."""
-    province = Province(raw_log, random.Random(seed))
+    province = Trading(raw_log, random.Random(seed))
     province.pass_night()
     models.build("slot_a", to_seq=raw_log.max_seq(), full=True)
     for number in range(1, 3):
@@ -158,7 +169,7 @@ def test_control_without_the_delete_of_touched_keys_it_goes_red(
     """The comparison (or the unique index of a fact) notices a build that leaves touched keys in place."""
     project = copied_project(tmp_path, {REPLACE: CONTROLS[control]})
     models = dataclasses.replace(models, folder=tmp_path / "dbt", project=project)
-    province = Province(raw_log, random.Random(1))
+    province = Trading(raw_log, random.Random(1))
     province.pass_night()
     models.build("slot_a", to_seq=raw_log.max_seq(), full=True)
     province.pass_night()

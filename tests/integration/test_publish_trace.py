@@ -4,7 +4,8 @@ import json
 
 import pytest
 from tests.support.publishing import NIGHT, Verdict, publisher
-from tests.support.trading_raw import RawLog, deal_code, lot_code, project_code
+from tests.support.raw_log import RawLog
+from tests.support.trading_raw import deal_code, lot_code, project_code
 
 from yingshang.cli import main
 from yingshang.errors import UsageError
@@ -14,6 +15,7 @@ from yingshang.publish.dbt_runner import DbtBuilder
 CITY, COUNTY = "210300", "210321"
 PROJECT = project_code(CITY, 1)
 LOT = lot_code(PROJECT, 1)
+BIDDER = "91210100MA0ABCDE1X"
 DEAL = deal_code("A01", "20240801", 1)
 LATE = deal_code("A01", "20240802", 2)
 
@@ -29,17 +31,17 @@ def batches(warehouse, monkeypatch) -> dict[str, int]:
         log = RawLog(admin)
         lot = {"bid_section_code": LOT, "region_code": CITY, "create_time": "20240801"}
         made = {
-            "project": log.admitted("project", CITY, stamped("20240801080000", create_time="20240801")),
-            "lot": log.admitted("lot", CITY, stamped("20240801090000", **lot)),
-            "lot again": log.admitted("lot", CITY, stamped("20240802090000", **lot)),
+            "project": log.admitted("trading.project", CITY, stamped("20240801080000", create_time="20240801")),
+            "lot": log.admitted("trading.lot", CITY, stamped("20240801090000", **lot)),
+            "lot again": log.admitted("trading.lot", CITY, stamped("20240802090000", **lot)),
             "bid": log.admitted(
-                "bid", CITY, stamped("20240803090000", bid_section_code=LOT, bidder_org_code="91210100MA0ABCDE1X")
+                "trading.bid", CITY, stamped("20240803090000", bid_section_code=LOT, bidder_org_code=BIDDER)
             ),
             "bid again": log.admitted(
-                "bid", CITY, stamped("20240804090000", bid_section_code=LOT, bidder_org_code="91210100MA0ABCDE1X")
+                "trading.bid", CITY, stamped("20240804090000", bid_section_code=LOT, bidder_org_code=BIDDER)
             ),
             "late lot": log.batch(
-                "lot", CITY,
+                "trading.lot", CITY,
                 [stamped("20240805090000", bid_section_code=lot_code(PROJECT, 2)) | {"unified_deal_code": LATE}],
             ),
         }  # fmt: skip
