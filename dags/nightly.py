@@ -25,7 +25,6 @@ A past night is run again with Airflow's backfill, or by triggering this DAG wit
 that are the same collapse, and a night older than the newest published one is loaded for the next build to take in.
 """
 
-SYSTEMS = ("trading",)
 MARTS = Asset("yingshang://marts")
 
 
@@ -90,7 +89,7 @@ def nightly() -> None:
         return steps.announce(get_current_context()["dag_run"].run_id)
 
     closed = close_night(opened)
-    for system in SYSTEMS:
+    for system in steps.systems():
         opened >> ingest_system(system) >> closed
     gated = landing_gate()
     built = build(closed)

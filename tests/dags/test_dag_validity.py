@@ -42,14 +42,49 @@ def test_every_dag_has_an_owner_tags_and_docs(dags: dict[str, Any]) -> None:
             assert task.retries == 2, task.task_id
 
 
-def test_the_night_has_one_task_per_node_and_a_pool_per_level(dags: dict[str, Any]) -> None:
-    nightly = dags["nightly"]
-    mapped = {task.task_id: task for task in nightly.tasks if task.task_id.startswith("ingest_trading.")}
+FLEET = {
+    "trading": {"province": 1, "city": 14, "county": 100},
+    "supervision": {"province": 1, "city": 14, "county": 100},
+    "hotline": {"province": 1, "city": 14},
+    "sunshine": {"province": 1, "city": 14},
+}
+
+
+@pytest.mark.parametrize("system", FLEET)
+def test_the_night_has_one_task_per_system_and_node_and_a_pool_per_level(dags: dict[str, Any], system: str) -> None:
+    group = f"ingest_{system}"
+    mapped = {task.task_id: task for task in dags["nightly"].tasks if task.task_id.startswith(f"{group}.")}
     sizes = {name: len(task.op_kwargs_expand_input.value["node_code"]) for name, task in mapped.items()}
-    assert sizes == {"ingest_trading.province": 1, "ingest_trading.city": 14, "ingest_trading.county": 100}
-    assert {task.pool for task in mapped.values()} == {"source_province", "source_city", "source_county"}
+    assert sizes == {f"{group}.{level}": number for level, number in FLEET[system].items()}
+    assert {task.pool for task in mapped.values()} == {f"source_{level}" for level in FLEET[system]}
+    for task in mapped.values():
+        assert task.upstream_task_ids == {"open_night"}
+        assert task.downstream_task_ids == {"close_night"}
+        assert task.partial_kwargs["op_kwargs"]["system"] == system
+
+
+def test_every_system_of_the_registry_is_read(dags: dict[str, Any]) -> None:
+    groups = {task.task_id.split(".")[0] for task in dags["nightly"].tasks if "." in task.task_id}
+    assert groups == {f"ingest_{system}" for system in steps.systems()} == {f"ingest_{system}" for system in FLEET}
+
+
+def test_a_registry_of_one_system_makes_a_night_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = PROJECT_ROOT / "include" / "registry"
+    for name in ("nodes.csv", "provisions.csv", "quorum.csv"):
+        lines = (given / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for number, line in enumerate(lines) if name == "nodes.csv" or not number or "hotline," in line]
+        (tmp_path / name).write_text("".join(kept), encoding="utf-8")
+    monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path))
+    assert steps.systems() == ("hotline",)
+    assert {level: len(nodes) for level, nodes in steps.nodes_by_level("hotline").items()} == {
+        "province": 1,
+        "city": 14,
+    }
+
+
+def test_what_is_built_is_built_in_its_own_pool(dags: dict[str, Any]) -> None:
     for name in ("build", "publish_gate", "publish"):
-        assert nightly.get_task(name).pool == "warehouse_build"
+        assert dags["nightly"].get_task(name).pool == "warehouse_build"
 
 
 def test_one_failed_node_does_not_stop_the_night(dags: dict[str, Any]) -> None:

@@ -39,6 +39,12 @@ def schedule_until() -> dt.datetime | None:
     return until.replace(tzinfo=SHANGHAI) if until and until.tzinfo is None else until
 
 
+def systems() -> tuple[str, ...]:
+    """The systems of the registry, in its order; read with no import of the program."""
+    with (settings().registry_dir / "quorum.csv").open(encoding="utf-8") as file:
+        return tuple(row["system"] for row in csv.DictReader(file))
+
+
 def nodes_by_level(system: str) -> dict[str, list[str]]:
     """The nodes that provide anything of a system, by level; read from the registry with no import of the program."""
     registry = settings().registry_dir
