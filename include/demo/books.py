@@ -61,11 +61,11 @@ def totals_in_marts(reader: Connection[Any]) -> dict[Key, Total]:
 
 
 def totals_in_books(truth_csv: Path) -> dict[Key, Total]:
-    """The same from the simulator's own books."""
+    """The same from the simulator's own books of trading."""
     found: dict[Key, Total] = {}
     with truth_csv.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if int(row["live_keys"]) == 0:
+            if row["system"] != "trading" or int(row["live_keys"]) == 0:
                 continue
             found[row["dataset"], row["node_code"], row["type_code"]] = Total(
                 int(row["live_keys"]),

@@ -53,10 +53,10 @@ def _advance(given: argparse.Namespace) -> None:
 def _truth(given: argparse.Namespace) -> None:
     province = Province(given.state)
     night = given.night or province.night
-    totals = province.truth(night).group_by("dataset", maintain_order=True).agg(
+    totals = province.truth(night).group_by("system", "dataset", maintain_order=True).agg(
         pl.col("live_keys", "deleted_keys", "amount_yuan", "held_keys", "held_amount_yuan").sum()
     )  # fmt: skip
-    print(f"truth of the night of {night}; by node and type in {province.state / 'truth' / f'{night}.csv'}")
+    print(f"truth of the night of {night}; by node and class in {province.state / 'truth' / f'{night}.csv'}")
     print(totals.write_csv(), end="")
 
 

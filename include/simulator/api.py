@@ -1,4 +1,6 @@
-"""The signed JSON API of some cities: one server process, a base path per city (``/city/<node code>``).
+"""The signed JSON API of some cities: one server process, a base path per city and system.
+
+The base path is ``/city/<node code>`` for trading and ``/city/<node code>/<system>`` for other systems.
 
 ``POST oauth/token`` with ``client_id``, ``timestamp``, ``nonce`` and the hex HMAC-SHA256 of
 ``client_id\\ntimestamp\\nnonce`` gives a token for a while. ``GET api/v1/<TABLE>?from=&to=&limit=&after=`` gives rows
@@ -16,7 +18,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +35,7 @@ from starlette.routing import Route
 
 from simulator.control import API_FAULTS, read_control
 from simulator.fleet import Node
-from simulator.tables import System, Table
+from simulator.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +46,17 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True)
-class Client:
-    """Who may ask a city's API."""
+class Api:
+    """One city's API of one system: whose it is, what it has, who may ask, and where its data stand.
 
+    ``dsn``: connection string of the gateway to the city's database.
+    """
+
+    node: Node
+    tables: tuple[Table, ...]
     client_id: str
     secret: str
+    dsn: str
 
 
 class RefusedError(Exception):
@@ -61,31 +69,22 @@ class RefusedError(Exception):
         )
 
 
-def application(
-    root: Path, system: System, cities: Mapping[str, Node], clients: Mapping[str, Client], dsns: Mapping[str, str]
-) -> Starlette:
-    """The ASGI application. ``dsns``: node code -> connection string of the gateway to the city's database."""
-    gateway = _Gateway(root, system, cities, clients, dsns)
-    return Starlette(
-        routes=[
-            Route("/city/{city}/oauth/token", gateway.token, methods=["POST"]),
-            Route("/city/{city}/api/v1/{table}", gateway.page, methods=["GET"]),
-        ]
-    )
+def application(root: Path, apis: Iterable[Api]) -> Starlette:
+    """The ASGI application."""
+    gateway = _Gateway(root, apis)
+    routes = [
+        Route(f"{base}/{path}", handler, methods=[method])
+        for base in ("/city/{city}", "/city/{city}/{system}")
+        for path, handler, method in (("oauth/token", gateway.token, "POST"), ("api/v1/{table}", gateway.page, "GET"))
+    ]
+    return Starlette(routes=routes)
 
 
 class _Gateway:
-    def __init__(
-        self,
-        root: Path,
-        system: System,
-        cities: Mapping[str, Node],
-        clients: Mapping[str, Client],
-        dsns: Mapping[str, str],
-    ) -> None:
-        self.root, self.cities, self.clients = root, cities, clients
-        self.tables = {table.name: table for table in system.tables}
-        self.pools = {code: _Pool(dsn) for code, dsn in dsns.items()}
+    def __init__(self, root: Path, apis: Iterable[Api]) -> None:
+        self.root = root
+        self.apis = {(api.node.code, api.node.system): api for api in apis}
+        self.pools = {dsn: _Pool(dsn) for dsn in {api.dsn for api in self.apis.values()}}
         self.faults = _Faults(root)
         self.tokens: dict[str, tuple[str, float]] = {}
         self.nonces: dict[tuple[str, str], float] = {}
@@ -93,62 +92,62 @@ class _Gateway:
 
     async def token(self, request: Request) -> Response:
         try:
-            city = self._city(request)
+            api = self._api(request)
             body = await _json_body(request)
-            client = self.clients[city.code]
             message = "\n".join([body["client_id"], body["timestamp"], body["nonce"]])
-            _known(body["client_id"] == client.client_id)
-            self._check(city, client, message, body["timestamp"], body["nonce"], body["signature"])
+            _known(body["client_id"] == api.client_id)
+            self._check(api, message, body["timestamp"], body["nonce"], body["signature"])
         except RefusedError as refused:
             return refused.response
         lifetime = read_control(self.root).token_seconds
         token = secrets.token_urlsafe(24)
         with self.lock:
-            self.tokens[token] = (city.code, time.monotonic() + lifetime)
+            self.tokens[token] = (api.client_id, time.monotonic() + lifetime)
         return JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": lifetime})
 
     def page(self, request: Request) -> Response:
         try:
-            city = self._city(request)
-            self._authorize(request, city)
-            table = self._table(request, city)
-            fault = self.faults.next_for(city.code)
-            return _spoilt_page(fault) or self._rows(request, city, table, fault)
+            api = self._api(request)
+            self._authorize(request, api)
+            table = self._table(request, api)
+            fault = self.faults.next_for(api.node.code)
+            return _spoilt_page(fault) or self._rows(request, api, table, fault)
         except RefusedError as refused:
             return refused.response
 
-    def _city(self, request: Request) -> Node:
-        code = request.path_params["city"]
-        if code not in self.cities:
-            raise RefusedError(404, "unknown_city", f"no city {code!r} is served here")
+    def _api(self, request: Request) -> Api:
+        code, system = request.path_params["city"], request.path_params.get("system", "trading")
+        if (code, system) not in self.apis:
+            raise RefusedError(404, "unknown_city", f"no city {code!r} is served here for {system}")
         if code in read_control(self.root).down:
             raise RefusedError(503, "maintenance", f"{code} is down for maintenance")
-        return self.cities[code]
+        return self.apis[code, system]
 
-    def _table(self, request: Request, city: Node) -> Table:
+    def _table(self, request: Request, api: Api) -> Table:
         name = request.path_params["table"]
-        if name not in self.tables:
-            raise RefusedError(404, "unknown_table", f"{city.code} has no table {name!r}")
-        return self.tables[name]
+        for table in api.tables:
+            if table.name == name:
+                return table
+        raise RefusedError(404, "unknown_table", f"{api.node.code} has no table {name!r}")
 
-    def _authorize(self, request: Request, city: Node) -> None:
+    def _authorize(self, request: Request, api: Api) -> None:
         headers = request.headers
         scheme, _, token = headers.get("authorization", "").partition(" ")
         with self.lock:
             owner, expires = self.tokens.get(token, ("", 0.0))
-        if scheme != "Bearer" or owner != city.code:
+        if scheme != "Bearer" or owner != api.client_id:
             raise RefusedError(401, "invalid_token", "ask for a token first")
-        if expires < time.monotonic() or self.faults.next_for(city.code, "token_expired"):
+        if expires < time.monotonic() or self.faults.next_for(api.node.code, "token_expired"):
             raise RefusedError(401, "token_expired", "ask for a new token")
         stamp, nonce = headers.get("x-timestamp", ""), headers.get("x-nonce", "")
         sent = request.scope["raw_path"].decode("ascii")
         if request.scope["query_string"]:
             sent += "?" + request.scope["query_string"].decode("ascii")
         message = "\n".join([request.method, sent, stamp, nonce])
-        self._check(city, self.clients[city.code], message, stamp, nonce, headers.get("x-signature", ""))
+        self._check(api, message, stamp, nonce, headers.get("x-signature", ""))
 
-    def _check(self, city: Node, client: Client, message: str, stamp: str, nonce: str, signature: str) -> None:
-        expected = hmac.new(client.secret.encode(), message.encode(), hashlib.sha256).hexdigest()
+    def _check(self, api: Api, message: str, stamp: str, nonce: str, signature: str) -> None:
+        expected = hmac.new(api.secret.encode(), message.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise RefusedError(401, "bad_signature", "the signature does not fit this request")
         now = time.time()
@@ -157,20 +156,20 @@ class _Gateway:
         with self.lock:
             if len(self.nonces) > 100_000:
                 self.nonces = {key: at for key, at in self.nonces.items() if now - at < 2 * SKEW_SECONDS}
-            if (city.code, nonce) in self.nonces or not nonce:
+            if (api.client_id, nonce) in self.nonces or not nonce:
                 raise RefusedError(401, "repeated_nonce", "this nonce has been used")
-            self.nonces[city.code, nonce] = now
+            self.nonces[api.client_id, nonce] = now
 
-    def _rows(self, request: Request, city: Node, table: Table, fault: str | None) -> Response:
+    def _rows(self, request: Request, api: Api, table: Table, fault: str | None) -> Response:
         query = request.query_params
         low = query.get("from", "")
         limit = _limit(query.get("limit"))
         after = _after(query.get("after"), len(table.key))
-        with self.pools[city.code].connection() as connection:
+        with self.pools[api.dsn].connection() as connection:
             connection.execute("begin isolation level repeatable read read only")
-            clock = _one(connection, f"select {city.schema}.exchange_clock()", [])
+            clock = _one(connection, f"select {api.node.schema}.exchange_clock()", [])
             high = query.get("to") or clock
-            page = _page(connection, city, table, low, high, after, limit)
+            page = _page(connection, api.node, table, low, high, after, limit)
             connection.execute("commit")
         total = page.total + (1 if fault == "wrong_total" else 0)
         link = None

@@ -20,7 +20,7 @@ import polars as pl
 
 from simulator.tables import System, Table
 
-FORMAT = 1
+FORMAT = 2
 FIRST_NIGHT = date(2024, 8, 13)
 EPOCH = date(1970, 1, 1)
 Frames = dict[str, pl.DataFrame]
@@ -113,8 +113,9 @@ class Books:
         for name, frames in (("", content.delivered), ("pending", content.pending), ("held", content.held)):
             (folder / name).mkdir(parents=True, exist_ok=True)
             for table in self.system.tables:
-                if table.dataset in frames:
-                    frames[table.dataset].write_parquet(folder / name / f"{table.dataset}.parquet", compression="lz4")
+                frame = frames.get(table.dataset, None if name else no_rows(table))
+                if frame is not None:
+                    frame.write_parquet(folder / name / f"{table.dataset}.parquet", compression="lz4")
         (folder / "plan.json").write_text(json.dumps(asdict(content.plan)), encoding="utf-8")
 
     def plan(self, night: int) -> NightPlan:
@@ -127,9 +128,12 @@ class Books:
 
     def delivered(self, dataset: str, night: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The versions that one night delivered, in order of delivery."""
-        return pl.read_parquet(
-            self._folder / str(night) / f"{dataset}.parquet", columns=list(columns) if columns else None
-        )
+        return pl.read_parquet(self._file(dataset, night), columns=list(columns) if columns else None)
+
+    def delivered_by(self, dataset: str, night: int, nodes: Sequence[int]) -> pl.DataFrame:
+        """The versions that some nodes delivered in one night, in order of delivery."""
+        scan = pl.scan_parquet(self._file(dataset, night))
+        return scan.filter(pl.col("_node").is_in(list(nodes))).collect()
 
     def pending(self, dataset: str, day: int) -> pl.DataFrame:
         """What earlier nights have decided for day ``day`` (since 1970)."""
@@ -164,13 +168,22 @@ class Books:
         found = []
         for (night,), part in picks.group_by("_night", maintain_order=True):
             wanted = part["_row"].sort()
-            file = self._folder / str(night) / f"{dataset}.parquet"
-            scan = pl.scan_parquet(file, row_index_name="_row").with_columns(pl.col("_row").cast(pl.Int64))
+            scan = pl.scan_parquet(self._file(dataset, int(str(night))), row_index_name="_row").with_columns(
+                pl.col("_row").cast(pl.Int64)
+            )
             found.append(scan.filter(pl.col("_row").is_in(wanted.implode())).collect())
         if not found:
             return pl.DataFrame()
         order = picks.select("_night", "_row")
         return order.join(pl.concat(found), on=["_night", "_row"], how="left", maintain_order="left").drop("_row")
+
+    def _file(self, dataset: str, night: int) -> Path:
+        return self._folder / str(night) / f"{dataset}.parquet"
+
+
+def no_rows(table: Table) -> pl.DataFrame:
+    """An empty delivery of a table."""
+    return pl.DataFrame(schema={**dict.fromkeys(table.columns, pl.String), **BOOK_COLUMNS})
 
 
 def without_superseded(frame: pl.DataFrame) -> pl.DataFrame:

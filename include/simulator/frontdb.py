@@ -1,13 +1,13 @@
-"""The front-end exchange databases: one per city and one of the province, a schema per county, a login per node.
+"""The front-end exchange databases: one per city and one of the province, a schema per system and county, and a login
+per system and node.
 
 Source tables hold the present version of each record: a correction updates the row in place, so that reading the same
-window again later gives something else. API cities have a database too, which only their gateway reads. Every node's
-changes of a night are one transaction, and move the exchange's business clock with them.
+window again later gives something else. API cities have a database too, which only their gateway reads. All changes of
+a night of a node and system are one transaction, and move that exchange's business clock with them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +24,8 @@ SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
     "autovacuum_naptime": "5min",
     "max_connections": "300",
     "shared_buffers": "128MB",
@@ -31,106 +33,101 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Logins:
-    """Passwords per login name."""
-
-    passwords: Mapping[str, str]
-
-
-def login_of(system: System, node: Node) -> str:
-    return f"{system.name}_{node.code}"
-
-
 def cluster(root: Path, port: int = 0) -> Cluster:
     """The cluster of the province's front-end databases. Its data are worthless: no fsync."""
     return Cluster(root / "pg", port=port, settings=SETTINGS)
 
 
-def create_databases(server: Cluster, system: System, fleet: Fleet, passwords: Mapping[str, str]) -> None:
-    """Logins, databases, schemas and empty tables. Does nothing where they are."""
+def create_databases(server: Cluster, fleets: Sequence[Fleet], passwords: Mapping[str, str]) -> None:
+    """Logins and databases of nodes as they run some systems. Does nothing where they are."""
+    logins = [GATEWAY, *(node.login for fleet in fleets for node in fleet.of("postgres"))]
+    databases = dict.fromkeys(name for fleet in fleets for name in fleet.databases)
     with psycopg.connect(server.superuser_dsn(), autocommit=True) as connection:
         present = {name for (name,) in connection.execute("select datname from pg_database")}
         roles = {name for (name,) in connection.execute("select rolname from pg_roles")}
-        for login in [GATEWAY, *(login_of(system, node) for node in fleet.of("postgres"))]:
+        for login in logins:
             if login not in roles:
                 connection.execute(
                     sql.SQL("create role {} login password {}").format(sql.Identifier(login), passwords[login])
                 )
-        for database in fleet.databases:
+        for database in databases:
             if database not in present:
-                connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
+                connection.execute(sql.SQL("create database {} strategy file_copy").format(sql.Identifier(database)))
 
 
 def load(server: Cluster, books: Books, fleet: Fleet) -> None:
-    """Bring every database to the last night of the books: whole when it is new, night by night when it is behind."""
-    loader = _Loader(server, books, fleet)
-    for night in books.nights():
-        loader.apply(night)
+    """Bring one system's tables to the last night of its books: whole when new, night by night when behind."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda entry: _load_database(server, books, *entry), fleet.databases.items()))
 
 
 def apply_night(server: Cluster, books: Books, fleet: Fleet, night: int) -> None:
-    """Bring the changes of one night into all databases."""
-    _Loader(server, books, fleet).apply(night)
+    """Bring the changes of one night of one system into all databases; the night need not be the books' last yet."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda entry: _apply(server, books, night, *entry), fleet.databases.items()))
 
 
-def behind(server: Cluster, fleet: Fleet) -> dict[str, int]:
-    """The night each node's tables show, yyyymmdd; 0 for a node without tables."""
-    found: dict[str, int] = {}
-    for database, nodes in fleet.databases.items():
-        with psycopg.connect(server.superuser_dsn(database)) as connection:
-            for node in nodes:
-                found[node.code] = _shown_night(connection, node)
-    return found
-
-
-def set_login(server_dsn: str, system: System, node: Node, *, allowed: bool) -> None:
-    """Let a node's login in or keep it out; keeping it out ends its sessions."""
-    login = login_of(system, node)
+def set_logins(server_dsn: str, allowed: Mapping[str, bool]) -> None:
+    """Let logins in or keep them out; keeping one out ends its sessions."""
     with psycopg.connect(server_dsn, autocommit=True) as connection:
-        word = sql.SQL("login" if allowed else "nologin")
-        connection.execute(sql.SQL("alter role {} {}").format(sql.Identifier(login), word))
-        if not allowed:
-            connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [login])
+        for login, is_allowed in allowed.items():
+            word = sql.SQL("login" if is_allowed else "nologin")
+            connection.execute(sql.SQL("alter role {} {}").format(sql.Identifier(login), word))
+            if not is_allowed:
+                connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [login])
 
 
-class _Loader:
-    def __init__(self, server: Cluster, books: Books, fleet: Fleet) -> None:
-        self.server, self.books, self.fleet = server, books, fleet
+def _load_database(server: Cluster, books: Books, database: str, nodes: list[Node]) -> None:
+    for night in books.nights():
+        _apply(server, books, night, database, nodes)
 
-    def apply(self, night: int) -> None:
-        nodes = self.fleet.of("postgres", "http")
-        parts: dict[str, dict[int, pl.DataFrame]] = {}
-        for table in self.books.system.tables:
-            columns = [*table.columns, "_node", "_bad"]
-            frame = self.books.delivered(table.dataset, night, columns)
-            mine = frame.filter(pl.col("_node").is_in([node.index for node in nodes]))
-            now = current_rows(mine, table)
-            parts[table.dataset] = {int(key[0]): part for key, part in now.partition_by("_node", as_dict=True).items()}
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda entry: self._database(entry[0], entry[1], night, parts), self.fleet.databases.items()))
 
-    def _database(
-        self, database: str, nodes: Iterable[Node], night: int, parts: Mapping[str, Mapping[int, pl.DataFrame]]
-    ) -> None:
-        with psycopg.connect(self.server.superuser_dsn(database)) as connection:
-            for node in nodes:
-                shown = _shown_night(connection, node)
-                if shown >= night:
-                    continue
-                with connection.transaction():
-                    if not shown:
-                        connection.execute(_schema_ddl(self.books.system, node))
-                    for table in self.books.system.tables:
-                        frame = parts[table.dataset].get(node.index)
-                        if frame is not None:
-                            _put(connection, node, table, frame, replace=bool(shown))
-                        if not shown:
-                            connection.execute(_index_ddl(node, table))
-                    connection.execute(
-                        f"update {node.schema}.exchange_time set clock = %s", [clock_after(date_of(night))]
-                    )
-                connection.commit()
+def _apply(server: Cluster, books: Books, night: int, database: str, nodes: list[Node]) -> None:
+    with psycopg.connect(server.superuser_dsn(database)) as connection:
+        shown = {node: _shown_night(connection, node) for node in nodes}
+        wanting = [node for node in nodes if shown[node] < night]
+        if not wanting:
+            return
+        parts = _parts(books, night, wanting)
+        connection.commit()
+        for node in wanting:
+            with connection.transaction():
+                _apply_to_node(connection, books.system, node, night, parts[node.index], is_new=not shown[node])
+
+
+def _apply_to_node(
+    connection: psycopg.Connection,
+    system: System,
+    node: Node,
+    night: int,
+    parts: Mapping[str, pl.DataFrame],
+    *,
+    is_new: bool,
+) -> None:
+    if is_new:
+        connection.execute(_schema_ddl(system, node))
+    for table in system.tables_at(node):
+        frame = parts.get(table.dataset)
+        if frame is not None:
+            _put(connection, node, table, frame, replace=not is_new)
+        if is_new:
+            connection.execute(_index_ddl(node, table))
+    connection.execute(f"update {node.schema}.exchange_time set clock = %s", [clock_after(date_of(night))])
+
+
+def _parts(books: Books, night: int, nodes: list[Node]) -> dict[int, dict[str, pl.DataFrame]]:
+    """Node index -> dataset -> what the night brings. In the history each key stands once."""
+    found: dict[int, dict[str, pl.DataFrame]] = {node.index: {} for node in nodes}
+    is_history = night == books.nights()[0]
+    for table in books.system.tables:
+        indexes = [node.index for node in nodes if node.level in table.levels]
+        if not indexes:
+            continue
+        frame = books.delivered_by(table.dataset, night, indexes).select(*table.columns, "_node", "_bad")
+        now = frame if is_history else current_rows(frame, table)
+        for (index, *_), part in now.partition_by("_node", as_dict=True).items():
+            found[int(str(index))][table.dataset] = part
+    return found
 
 
 def _shown_night(connection: psycopg.Connection, node: Node) -> int:
@@ -162,7 +159,7 @@ def _put(connection: psycopg.Connection, node: Node, table: Table, frame: pl.Dat
 
 
 def _schema_ddl(system: System, node: Node) -> str:
-    reader = login_of(system, node) if node.connector == "postgres" else GATEWAY
+    reader = node.login if node.connector == "postgres" else GATEWAY
     statements = [
         f"revoke connect on database {node.database} from public",
         f"grant connect on database {node.database} to {reader}",
@@ -172,7 +169,7 @@ def _schema_ddl(system: System, node: Node) -> str:
         f"insert into {node.schema}.exchange_time values ('19700101010000')",
         f"create function {node.schema}.exchange_clock() returns text language sql stable as "
         f"$$ select clock from {node.schema}.exchange_time $$",
-        *(_table_ddl(node, table) for table in system.tables),
+        *(_table_ddl(node, table) for table in system.tables_at(node)),
         f"grant select on all tables in schema {node.schema} to {reader}",
     ]
     if node.connector == "postgres":
@@ -185,15 +182,16 @@ def _schema_ddl(system: System, node: Node) -> str:
 
 def _table_ddl(node: Node, table: Table) -> str:
     # Behind an API everything is text: what a clerk typed is passed on as it is.
-    price = "numeric" if node.connector == "postgres" else "varchar"
-    columns = ", ".join(f"{name.lower()} {price if name == table.price else 'varchar'}" for name in table.columns)
+    kinds = dict.fromkeys(table.integers, "bigint") | ({table.price: "numeric"} if table.price else {})
+    if node.connector != "postgres":
+        kinds = {}
+    columns = ", ".join(f"{name.lower()} {kinds.get(name, 'varchar')}" for name in table.columns)
     return f"create table {node.schema}.{table.name.lower()} ({columns})"
 
 
 def _index_ddl(node: Node, table: Table) -> str:
     name = f"{node.schema}.{table.name.lower()}"
     keys = [key.lower() for key in table.key]
-    order = ", ".join(f"coalesce({key}, '')" for key in keys)
-    return (
-        f"create unique index on {name} ({', '.join(keys)}); create index on {name} ({table.cursor.lower()}, {order})"
-    )
+    # An API pages in the order of cursor and key; readers of a database ask for a window of cursors.
+    order = "".join(f", coalesce({key}, '')" for key in keys) if node.connector == "http" else ""
+    return f"create unique index on {name} ({', '.join(keys)}); create index on {name} ({table.cursor.lower()}{order})"

@@ -1,22 +1,43 @@
 """Write a new province, and advance it by a night: books, drops and truth. No server is touched here."""
 
+import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from simulator.books import FIRST_NIGHT, Books, Meta, Night, ProvinceError, date_of, save_meta, write_atomically
+from simulator.books import (
+    FIRST_NIGHT,
+    Books,
+    Meta,
+    ProvinceError,
+    date_of,
+    number_of,
+    read_json,
+    read_meta,
+    save_meta,
+    write_atomically,
+)
 from simulator.fleet import Fleet, fleet
 from simulator.outbox import write_drops
-from simulator.trading.history import TINY_SCALE, history
-from simulator.trading.nights import next_night
-from simulator.trading.schema import TRADING
-from simulator.trading.world import world
+from simulator.source import Context, Request, Source
+from simulator.systems import SOURCES
 from simulator.truth import write_truth
 
 DEFAULT_SCALE = 0.02
+TINY_SCALE = 0.002
 
 
-def new_books(root: Path, *, seed: int, scale: float, profile: str | None) -> Books:
+@dataclass(frozen=True)
+class Prepared:
+    """A night that is written but does not count yet."""
+
+    night: date
+    counters: Mapping[str, dict[str, int]]
+
+
+def new_province(root: Path, *, seed: int, scale: float, profile: str | None) -> None:
     """Write the history of a new province under ``root``.
 
     Raises:
@@ -31,46 +52,91 @@ def new_books(root: Path, *, seed: int, scale: float, profile: str | None) -> Bo
     except ValueError as error:
         raise ProvinceError(str(error)) from None
     scale = TINY_SCALE if profile == "tiny" else scale
-    for leftover in ("books", "sftp", "truth"):
+    for leftover in ("books", "sftp", "truth", "requests"):
         shutil.rmtree(root / leftover, ignore_errors=True)
     (root / "settled").unlink(missing_ok=True)
     root.mkdir(parents=True, exist_ok=True)
-    books = Books(root, TRADING)
-    content = history(world(seed, scale), members, scale)
-    books.write(FIRST_NIGHT, content)
-    save_meta(root, Meta(seed, scale, profile, FIRST_NIGHT.isoformat(), {TRADING.name: content.counters}))
-    settle(books)
-    return books
+    counters = {}
+    for source in SOURCES:
+        context = Context(source.system, seed, scale, profile, members.of_system(source.system))
+        content = source.history(context)
+        Books(root, source.system).write(FIRST_NIGHT, content)
+        counters[source.system.name] = content.counters
+        del content  # before the next system's history is made: the largest are of millions of rows
+    save_meta(root, Meta(seed, scale, profile, FIRST_NIGHT.isoformat(), counters))
+    settle(root)
+
+
+def all_books(root: Path) -> tuple[Books, ...]:
+    """The books of every system."""
+    return tuple(Books(root, source.system) for source in SOURCES)
 
 
 def members(meta: Meta) -> Fleet:
     return fleet(meta.profile)
 
 
-def prepare_night(books: Books) -> tuple[date, Night]:
+def prepare_night(root: Path) -> Prepared:
     """Write the files of the next night, the same at each call. They count once :func:`commit_night` has run."""
-    meta = books.meta
+    meta = read_meta(root)
     night = meta.last_night + timedelta(days=1)
-    content = next_night(world(meta.seed, meta.scale), members(meta), books, night)
-    books.write(night, content)
-    return night, content
+    counters = {}
+    for source in SOURCES:
+        books = Books(root, source.system)
+        content = source.next_night(_context(root, meta, source, night), books, night)
+        books.write(night, content)
+        counters[source.system.name] = content.counters
+    return Prepared(night, counters)
 
 
-def commit_night(books: Books, night: date, content: Night) -> None:
-    """Make ``night`` the last night of the books; its drops and its truth follow."""
-    meta = books.meta
-    save_meta(
-        books.root, Meta(meta.seed, meta.scale, meta.profile, night.isoformat(), {TRADING.name: content.counters})
-    )
-    settle(books)
+def commit_night(root: Path, prepared: Prepared) -> None:
+    """Make a prepared night the last one of all books; its drops and its truth follow."""
+    meta = read_meta(root)
+    save_meta(root, Meta(meta.seed, meta.scale, meta.profile, prepared.night.isoformat(), dict(prepared.counters)))
+    settle(root)
 
 
-def settle(books: Books) -> None:
+def settle(root: Path) -> None:
     """Write drops and truth of every night that lacks them, also after a process was killed between them."""
-    mark = books.root / "settled"
+    mark = root / "settled"
     done = int(mark.read_text()) if mark.exists() else 0
-    for night in books.nights():
+    everyone = members(read_meta(root))
+    books = all_books(root)
+    for night in books[0].nights():
         if night > done:
-            write_drops(books, members(books.meta), night)
-            write_truth(books, members(books.meta), date_of(night))
+            for entry in books:
+                write_drops(entry, everyone.of_system(entry.system), night)
+            write_truth(root, everyone, date_of(night))
             write_atomically(mark, str(night))
+
+
+def add_request(root: Path, request: Request) -> date:
+    """Note a change for the next night, which is returned. Nothing happens before the province advances.
+
+    Raises:
+        ProvinceError: the system can't do what is asked.
+    """
+    source = next(source for source in SOURCES if source.system.name == request.system)
+    source.check(Books(root, source.system), request)
+    night = read_meta(root).last_night + timedelta(days=1)
+    path = _requests(root, night)
+    path.parent.mkdir(exist_ok=True)
+    content = [*read_json(path).get("requests", []), asdict(request)]
+    write_atomically(path, json.dumps({"requests": content}, indent=1, ensure_ascii=False))
+    return night
+
+
+def _context(root: Path, meta: Meta, source: Source, night: date) -> Context:
+    asked = tuple(Request(**entry) for entry in read_json(_requests(root, night)).get("requests", []))
+    return Context(
+        source.system,
+        meta.seed,
+        meta.scale,
+        meta.profile,
+        members(meta).of_system(source.system),
+        tuple(request for request in asked if request.system == source.system.name),
+    )
+
+
+def _requests(root: Path, night: date) -> Path:
+    return root / "requests" / f"{number_of(night)}.json"

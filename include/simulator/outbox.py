@@ -14,7 +14,7 @@ import polars as pl
 
 from simulator.books import Books, Drop, clock_after, date_of
 from simulator.control import Control, read_control
-from simulator.fleet import Fleet, Node, all_nodes
+from simulator.fleet import Fleet, Node
 from simulator.sheet import escaped, workbook
 from simulator.tables import Table
 from simulator.truth import drops_of
@@ -33,14 +33,14 @@ class _Job:
     faults: tuple[str, ...]
 
 
-def outbox(root: Path, node_code: str) -> Path:
-    """Where the drops of a county stand; its parent is what the county's SFTP login sees as /."""
-    return root / "sftp" / node_code / "outbox"
+def outbox(root: Path, login: str) -> Path:
+    """Where the drops of a county's system stand; its parent is what the SFTP login sees as /."""
+    return root / "sftp" / login / "outbox"
 
 
-def originals(root: Path, node_code: str) -> Path:
+def originals(root: Path, login: str) -> Path:
     """Where the right files lie while a fault has spoilt the delivered ones."""
-    return root / "spoilt" / node_code
+    return root / "spoilt" / login
 
 
 def write_drops(books: Books, fleet: Fleet, night: int) -> int:
@@ -48,15 +48,18 @@ def write_drops(books: Books, fleet: Fleet, night: int) -> int:
     control = read_control(books.root)
     drops = drops_of(books, fleet, night)
     created = clock_after(date_of(night))
+    nodes = {node.index: node for node in fleet.nodes}
     jobs: list[_Job] = []
     for table in books.system.tables:
         wanted = [drop for drop in drops if drop.dataset == table.dataset]
-        frame = books.delivered(table.dataset, night).filter(pl.col("_node").is_in([d.node for d in wanted]))
+        if not wanted:
+            continue
+        frame = books.delivered_by(table.dataset, night, sorted({drop.node for drop in wanted}))
         parts = frame.partition_by("_node", "_period", "_rev", as_dict=True)
         for drop in wanted:
             rows = parts.get((drop.node, drop.period, drop.revision), frame[:0])
-            node = all_nodes()[drop.node]
-            jobs.append(_Job(outbox(books.root, node.code), node, table, drop, rows, created, _faults(control, node)))
+            node = nodes[drop.node]
+            jobs.append(_Job(outbox(books.root, node.login), node, table, drop, rows, created, _faults(control, node)))
     for job in jobs:
         _write(job)
     return len(drops)
@@ -94,7 +97,7 @@ def _spoil(files: dict[str, bytes], job: _Job) -> dict[str, bytes]:
     wanted = [fault for fault in job.faults if fault in ("no_manifest", "truncated", "wrong_hash")]
     if not wanted:
         return files
-    _place(originals(job.folder.parents[2], job.node.code), files)
+    _place(originals(job.folder.parents[2], job.node.login), files)
     name, manifest = files
     spoilt = dict(files)
     if "truncated" in wanted:
@@ -107,12 +110,12 @@ def _spoil(files: dict[str, bytes], job: _Job) -> dict[str, bytes]:
     return spoilt
 
 
-def restore(root: Path, node_code: str) -> int:
-    """Put the right files of a county in the place of spoilt ones. Returns how many files."""
-    kept = originals(root, node_code)
+def restore(root: Path, login: str) -> int:
+    """Put the right files of a county's system in the place of spoilt ones. Returns how many files."""
+    kept = originals(root, login)
     files = sorted(kept.glob("*"), key=lambda path: path.name.endswith(".manifest.json")) if kept.is_dir() else []
     for file in files:
-        file.replace(outbox(root, node_code) / file.name)
+        file.replace(outbox(root, login) / file.name)
     return len(files)
 
 

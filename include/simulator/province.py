@@ -15,12 +15,20 @@ from typing import Literal, Self
 import polars as pl
 
 from simulator import frontdb, serving
-from simulator.books import Books, Meta, ProvinceError, number_of, read_meta
+from simulator.books import Books, Meta, ProvinceError, date_of, number_of, read_meta
 from simulator.control import change_control, read_control, with_fault, without_faults
 from simulator.fleet import Fleet, Node
-from simulator.generate import DEFAULT_SCALE, commit_night, members, new_books, prepare_night
+from simulator.generate import (
+    DEFAULT_SCALE,
+    add_request,
+    all_books,
+    commit_night,
+    members,
+    new_province,
+    prepare_night,
+)
 from simulator.outbox import restore
-from simulator.trading.schema import TRADING
+from simulator.source import Request
 
 START_SECONDS = 600
 
@@ -40,7 +48,11 @@ class Province:
         self.state = state
         self._seed, self._scale, self._profile = seed, scale, profile
         self._process: subprocess.Popen[str] | None = None
-        self.books = Books(state, TRADING)
+
+    @property
+    def books(self) -> dict[str, Books]:
+        """The books of each system by its name."""
+        return {books.system.name: books for books in all_books(self.state)}
 
     @property
     def meta(self) -> Meta:
@@ -54,7 +66,7 @@ class Province:
     @property
     def nights(self) -> list[date]:
         """All nights so far, the base history's first."""
-        return [date(n // 10_000, n // 100 % 100, n % 100) for n in self.books.nights()]
+        return [date_of(number) for number in all_books(self.state)[0].nights()]
 
     @property
     def fleet(self) -> Fleet:
@@ -69,7 +81,7 @@ class Province:
 
     def generate(self) -> Self:
         """Write books, drops and truth of the history. Raises ProvinceError when there are some."""
-        new_books(self.state, seed=self._seed, scale=self._scale, profile=self._profile)
+        new_province(self.state, seed=self._seed, scale=self._scale, profile=self._profile)
         return self
 
     def start(self, ports: serving.Ports | None = None) -> Self:
@@ -123,12 +135,34 @@ class Province:
     def advance(self) -> date:
         """Make the next night. While the province is served, databases, API and drops show it at once."""
         with _lock(self.state):
-            night, content = prepare_night(self.books)
+            prepared = prepare_night(self.state)
             server = frontdb.cluster(self.state)
             if server.is_running:
-                frontdb.apply_night(server.start(), self.books, self.fleet, number_of(night))
-            commit_night(self.books, night, content)
-        return night
+                for books in all_books(self.state):
+                    fleet = self.fleet.of_system(books.system)
+                    frontdb.apply_night(server.start(), books, fleet, number_of(prepared.night))
+            commit_night(self.state, prepared)
+        return prepared.night
+
+    def reopen_issue(self, issue_code: str, at: str) -> date:
+        """Let a closed issue be reopened ``at`` (yyyyMMddHHmmss): its node says so in the next night.
+
+        Returns that night.
+
+        Raises:
+            ProvinceError: there is no such issue, it is not closed, or ``at`` is not after its closing.
+        """
+        return self._ask("supervision", "reopen_issue", issue_code, at, {})
+
+    def correct_issue(self, issue_code: str, **changes: str) -> date:
+        """Let the province correct an issue in the next night. ``changes``: columns of ISSUE.
+
+        Returns that night.
+
+        Raises:
+            ProvinceError: there is no such issue, or a column is not one that can be corrected.
+        """
+        return self._ask("supervision", "correct_issue", issue_code, None, changes)
 
     def connections(self) -> dict[str, str]:
         """conn_id -> URI of every node. Raises ProvinceError unless it is served."""
@@ -138,7 +172,7 @@ class Province:
         return {str(key): str(value) for key, value in content.items()}
 
     def truth(self, night: date | None = None) -> pl.DataFrame:
-        """dataset, node_code, type_code, live_keys, deleted_keys, amount_yuan, held_keys, held_amount_yuan."""
+        """system, dataset, node_code, type_code, live_keys, deleted_keys, amount_yuan, held_keys, held_amount_yuan."""
         return self._read_truth(night, "", {"amount_yuan": pl.Decimal(38, 2), "held_amount_yuan": pl.Decimal(38, 2)})
 
     def reads(self, night: date | None = None) -> pl.DataFrame:
@@ -146,8 +180,15 @@ class Province:
         return self._read_truth(night, "_reads", {})
 
     def bad_rows(self, night: date | None = None) -> pl.DataFrame:
-        """dataset, node_code, reason, rows: what breaks the contract among the night's deliveries."""
+        """system, dataset, node_code, reason, rows: what breaks the contract among the night's deliveries."""
         return self._read_truth(night, "_bad", {})
+
+    def figures(self, night: date | None = None) -> pl.DataFrame:
+        """figure, value: the published figures at their cut-offs as the books of ``night`` give them.
+
+        Counts and sums in yuan are whole numbers, rates are in percent with 10 decimals.
+        """
+        return self._read_truth(night, "_figures", {"value": pl.Decimal(38, 10)})
 
     def node_down(self, node_code: str) -> None:
         """Make a node refuse every reader until :meth:`node_up`."""
@@ -164,19 +205,27 @@ class Province:
     def clear_faults(self, node_code: str) -> None:
         """Lift a node's faults and put right files in the place of spoilt ones."""
         without_faults(self.state, node_code)
-        restore(self.state, node_code)
+        for fleet in serving.fleets_of(self.state).values():
+            if node_code in fleet.by_code:
+                restore(self.state, fleet.by_code[node_code].login)
 
     def set_token_seconds(self, seconds: int) -> None:
         """How long API tokens given from now on are good for."""
         change_control(self.state, token_seconds=seconds)
 
     def _down(self, node_code: str, *, down: bool) -> None:
-        node = self._node(node_code)
+        self._node(node_code)
         others = tuple(code for code in read_control(self.state).down if code != node_code)
         change_control(self.state, down=(*others, node_code) if down else others)
         server = frontdb.cluster(self.state)
-        if node.connector == "postgres" and server.is_running:
-            frontdb.set_login(server.start().superuser_dsn(), TRADING, node, allowed=not down)
+        if server.is_running:
+            asked = [node for fleet in serving.fleets_of(self.state).values() for node in fleet.of("postgres")]
+            logins = {node.login: not down for node in asked if node.code == node_code}
+            frontdb.set_logins(server.start().superuser_dsn(), logins)
+
+    def _ask(self, system: str, what: str, key: str, at: str | None, changes: dict[str, str]) -> date:
+        with _lock(self.state):
+            return add_request(self.state, Request(system, what, key, at, changes))
 
     def _node(self, node_code: str) -> Node:
         node = self.fleet.by_code.get(node_code)
@@ -190,7 +239,9 @@ class Province:
         if not path.is_file():
             known = ", ".join(str(n) for n in self.nights)
             raise ProvinceError(f"there is no night {night} in {self.state}: there are {known}")
-        codes = dict.fromkeys(("dataset", "node_code", "type_code", "connector", "reason"), pl.String)
+        codes = dict.fromkeys(
+            ("system", "dataset", "node_code", "type_code", "connector", "reason", "figure"), pl.String
+        )
         return pl.read_csv(path, schema_overrides={**codes, **kinds})
 
 

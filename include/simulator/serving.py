@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -17,12 +17,12 @@ import uvicorn
 
 from localpg import Cluster, LocalPostgresError
 from simulator import api, frontdb, sftp
-from simulator.books import Books, ProvinceError, read_json, write_atomically
+from simulator.books import Books, ProvinceError, read_json, read_meta, write_atomically
 from simulator.control import change_control, read_control
-from simulator.fleet import Fleet, Node
+from simulator.fleet import Fleet
 from simulator.generate import members, settle
+from simulator.systems import SOURCES
 from simulator.tables import System
-from simulator.trading.schema import TRADING
 
 LOOPBACK = "127.0.0.1"
 WATCH_SECONDS = 0.5
@@ -43,8 +43,7 @@ def serve(root: Path, ports: Ports, *, with_parent: bool = False, ready: Callabl
     Raises:
         ProvinceError: it is not generated, is served already, or a port is busy.
     """
-    books = Books(root, TRADING)
-    fleet = members(books.meta)
+    fleets = fleets_of(root)
     running = served_by(root)
     if running is not None:
         raise ProvinceError(f"the province in {root} is served already by process {running}")
@@ -56,13 +55,20 @@ def serve(root: Path, ports: Ports, *, with_parent: bool = False, ready: Callabl
         }
         write_atomically(root / "serve.json", json.dumps({"pid": os.getpid()}), 0o600)
         stack.callback((root / "serve.json").unlink, missing_ok=True)
-        settle(books)
+        settle(root)
         server = stack.enter_context(_postgres(root, ports.postgres, int(last.get("postgres", 0))))
-        passwords = _passwords(root, TRADING, fleet)
-        frontdb.create_databases(server, TRADING, fleet, passwords)
-        frontdb.load(server, books, fleet)
-        _keep_down_nodes_down(root, server, fleet)
-        asyncio.run(_run(root, server, fleet, sockets, passwords, with_parent, ready))
+        passwords = _passwords(root, fleets)
+        frontdb.create_databases(server, list(fleets.values()), passwords)
+        for system, fleet in fleets.items():
+            frontdb.load(server, Books(root, system), fleet)
+        _keep_down_nodes_down(root, server, fleets)
+        asyncio.run(_run(root, server, fleets, sockets, passwords, with_parent, ready))
+
+
+def fleets_of(root: Path) -> dict[System, Fleet]:
+    """The nodes of every system, as they run it."""
+    everyone = members(read_meta(root))
+    return {source.system: everyone.of_system(source.system) for source in SOURCES}
 
 
 def served_by(root: Path) -> int | None:
@@ -105,51 +111,50 @@ def stop(root: Path, seconds: float = 60) -> bool:
     return True
 
 
-def connections(root: Path, system: System, fleet: Fleet, ports: Ports, passwords: dict[str, str]) -> dict[str, str]:
-    """conn_id -> URI for every node."""
+def connections(root: Path, fleets: Iterable[Fleet], ports: Ports, passwords: dict[str, str]) -> dict[str, str]:
+    """conn_id -> URI for every node in every system."""
     key = sftp.host_key(root).export_public_key("openssh").decode().strip()
     known = quote(" ".join(key.split()[:2]), safe="")
     found = {}
-    for node in fleet.nodes:
-        login = frontdb.login_of(system, node)
-        who = f"{login}:{quote(passwords[login], safe='')}"
+    for node in (node for fleet in fleets for node in fleet.nodes):
+        who = f"{node.login}:{quote(passwords[node.login], safe='')}"
         match node.connector:
             case "postgres":
-                found[login] = f"postgresql://{who}@{LOOPBACK}:{ports.postgres}/{node.database}"
+                found[node.login] = f"postgresql://{who}@{LOOPBACK}:{ports.postgres}/{node.database}"
             case "http":
-                found[login] = f"http://{who}@{LOOPBACK}:{ports.api}/city/{node.code}"
+                path = "" if node.system == "trading" else f"/{node.system}"
+                found[node.login] = f"http://{who}@{LOOPBACK}:{ports.api}/city/{node.code}{path}"
             case _:
-                found[login] = f"sftp://{who}@{LOOPBACK}:{ports.sftp}/outbox?host_key={known}"
+                found[node.login] = f"sftp://{who}@{LOOPBACK}:{ports.sftp}/outbox?host_key={known}"
     return found
 
 
+def _apis(fleets: dict[System, Fleet], port: int, passwords: dict[str, str]) -> list[api.Api]:
+    gateway = f"postgresql://{frontdb.GATEWAY}:{quote(passwords[frontdb.GATEWAY], safe='')}@{LOOPBACK}:{port}/"
+    return [
+        api.Api(node, system.tables_at(node), node.login, passwords[node.login], gateway + node.database)
+        for system, fleet in fleets.items()
+        for node in fleet.of("http")
+    ]
+
+
 async def _run(
-    root: Path, server: Cluster, fleet: Fleet, sockets: dict[str, socket.socket], passwords: dict[str, str],
-    with_parent: bool, ready: Callable[[str], None],
+    root: Path, server: Cluster, fleets: dict[System, Fleet], sockets: dict[str, socket.socket],
+    passwords: dict[str, str], with_parent: bool, ready: Callable[[str], None],
 ) -> None:  # fmt: skip
-    cities: dict[str, Node] = {node.code: node for node in fleet.of("http")}
-    gateway = f"postgresql://{frontdb.GATEWAY}:{quote(passwords[frontdb.GATEWAY], safe='')}@{LOOPBACK}:{server.port}/"
-    application = api.application(
-        root,
-        TRADING,
-        cities,
-        {
-            code: api.Client(frontdb.login_of(TRADING, n), passwords[frontdb.login_of(TRADING, n)])
-            for code, n in cities.items()
-        },
-        {code: gateway + node.database for code, node in cities.items()},
-    )
+    application = api.application(root, _apis(fleets, server.port, passwords))
     web = _Web(
         uvicorn.Config(application, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
     )
-    files = {frontdb.login_of(TRADING, node): node.code for node in fleet.nodes if node.sends_files}
+    everyone = [node for fleet in fleets.values() for node in fleet.nodes]
+    files = {node.login: node.code for node in everyone if node.sends_files}
     acceptor = await sftp.listen(root, passwords, files, sockets["sftp"])
     task = asyncio.create_task(web.serve(sockets=[sockets["api"]]))
     while not web.started and not task.done():
         await asyncio.sleep(0.01)
     ports = Ports(sockets["api"].getsockname()[1], sockets["sftp"].getsockname()[1], server.port)
     write_atomically(
-        root / "connections.json", json.dumps(connections(root, TRADING, fleet, ports, passwords), indent=1), 0o600
+        root / "connections.json", json.dumps(connections(root, fleets.values(), ports, passwords), indent=1), 0o600
     )
     told = {"api": ports.api, "sftp": ports.sftp, "postgres": ports.postgres}
     write_atomically(root / "ports.json", json.dumps(told))
@@ -159,8 +164,9 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     ready(
-        f"ready: {len(fleet.nodes)} nodes; PostgreSQL {LOOPBACK}:{ports.postgres}, API http://{LOOPBACK}:{ports.api}, "
-        f"SFTP {LOOPBACK}:{ports.sftp}; connections in {root / 'connections.json'}"
+        f"ready: {len({node.code for node in everyone})} nodes, {len(fleets)} systems; PostgreSQL {LOOPBACK}:"
+        f"{ports.postgres}, API http://{LOOPBACK}:{ports.api}, SFTP {LOOPBACK}:{ports.sftp}; "
+        f"connections in {root / 'connections.json'}"
     )
     parent = os.getppid()
     while not ended.is_set() and not task.done():
@@ -221,19 +227,19 @@ def _bound(wanted: int, last: int, name: str) -> Iterator[socket.socket]:
     raise ProvinceError(f"port {wanted} for {name} is in use: stop what uses it, or choose another with --{name}-port")
 
 
-def _passwords(root: Path, system: System, fleet: Fleet) -> dict[str, str]:
+def _passwords(root: Path, fleets: dict[System, Fleet]) -> dict[str, str]:
     """Passwords and client secrets, made once per state folder."""
     path = root / "secrets.json"
     found = dict(read_json(path))
-    names = [frontdb.GATEWAY, *(frontdb.login_of(system, node) for node in fleet.nodes)]
+    names = [frontdb.GATEWAY, *(node.login for fleet in fleets.values() for node in fleet.nodes)]
     missing = {name: secrets.token_urlsafe(18) for name in names if name not in found}
     if missing:
         write_atomically(path, json.dumps({**found, **missing}, indent=1), 0o600)
     return {**found, **missing}
 
 
-def _keep_down_nodes_down(root: Path, server: Cluster, fleet: Fleet) -> None:
+def _keep_down_nodes_down(root: Path, server: Cluster, fleets: dict[System, Fleet]) -> None:
     down = read_control(root).down
-    for node in fleet.of("postgres"):
-        frontdb.set_login(server.superuser_dsn(), TRADING, node, allowed=node.code not in down)
+    asked = [node for fleet in fleets.values() for node in fleet.of("postgres")]
+    frontdb.set_logins(server.superuser_dsn(), {node.login: node.code not in down for node in asked})
     change_control(root)

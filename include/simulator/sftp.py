@@ -1,4 +1,5 @@
-"""The SFTP server of the file counties: a login per county, which sees nothing but its own folder, and only reads."""
+"""The SFTP server of the file counties: a login per county and system, which sees
+nothing but its own folder, and only reads."""
 
 import socket
 from collections.abc import Mapping
@@ -38,11 +39,12 @@ async def listen(
             return node is not None and password == passwords[username] and node not in read_control(root).down
 
     class Folder(asyncssh.SFTPServer):
-        """The county's folder as /; every request is refused while the county is down."""
+        """The login's folder as /; every request is refused while the county is down."""
 
         def __init__(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
-            self.node = nodes[channel.get_extra_info("username")]
-            super().__init__(channel, chroot=str(root / "sftp" / self.node).encode())
+            login = channel.get_extra_info("username")
+            self.node = nodes[login]
+            super().__init__(channel, chroot=str(root / "sftp" / login).encode())
 
         def map_path(self, path: bytes) -> bytes:
             if self.node in read_control(root).down:

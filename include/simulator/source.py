@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.books import Books, Night
+from simulator.books import Books, Night, ProvinceError
 from simulator.fleet import Fleet
 from simulator.tables import System
 
@@ -57,6 +57,10 @@ Figures = dict[str, int | Decimal]
 """Figure id -> value: counts and whole yuan as int, rates in percent as Decimal, unrounded."""
 
 
+def _refuse(books: Books, request: Request) -> None:
+    raise ProvinceError(f"{books.system.name} knows no request {request.what!r}")
+
+
 @dataclass(frozen=True)
 class Source:
     """One system with its generator.
@@ -64,14 +68,15 @@ class Source:
     ``history(context)``: everything up to the first night (books.FIRST_NIGHT). ``next_night(context, books, night)``:
     what ``night`` adds, the same at each call, given the books up to the night before; ``books.meta.counters[system]``
     are the numbers that the last Night left. ``figures(books, night)``: the system's published figures, counted from
-    the books up to ``night`` (yyyymmdd), each at its own cut-off. ``requests``: the words of requests it knows.
+    the books up to ``night`` (yyyymmdd), each at its own cut-off. ``check(books, request)`` raises ProvinceError when
+    it can't do what is asked.
     """
 
     system: System
     history: Callable[[Context], Night]
     next_night: Callable[[Context, Books, date], Night]
     figures: Callable[[Books, int], Figures]
-    requests: tuple[str, ...] = ()
+    check: Callable[[Books, Request], None] = _refuse
 
 
 def percent(part: int, whole: int) -> Decimal:

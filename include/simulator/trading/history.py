@@ -16,7 +16,6 @@ from simulator.trading.schema import TRADING
 from simulator.trading.world import World
 
 PROJECTS_AT_SCALE_1 = 75_000
-TINY_SCALE = 0.002
 START = day_of(date(2020, 1, 1))
 SETTLED = day_of(date(2023, 10, 31))
 LAST = day_of(FIRST_NIGHT)

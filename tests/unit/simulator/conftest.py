@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from simulator.books import Books
-from simulator.generate import commit_night, new_books, prepare_night
+from simulator.generate import commit_night, new_province, prepare_night
+from simulator.trading.schema import TRADING
 
 NIGHTS = 3
 
@@ -13,10 +14,11 @@ NIGHTS = 3
 def written(
     root: Path, *, seed: int = 1, scale: float = 0.01, profile: str | None = None, nights: int = NIGHTS
 ) -> Books:
-    books = new_books(root, seed=seed, scale=scale, profile=profile)
+    """The books of trading of a province that has all systems."""
+    new_province(root, seed=seed, scale=scale, profile=profile)
     for _ in range(nights):
-        commit_night(books, *prepare_night(books))
-    return books
+        commit_night(root, prepare_night(root))
+    return Books(root, TRADING)
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def test_columns_are_lettered_as_in_a_sheet(index: int) -> None:
 
 
 def test_every_drop_has_a_manifest_that_fits(tiny: Books) -> None:
-    manifests = sorted(tiny.root.glob("sftp/*/outbox/*.manifest.json"))
+    manifests = sorted(tiny.root.glob("sftp/trading_*/outbox/*.manifest.json"))
     assert len(manifests) > 100
     revisions = set()
     for path in manifests:
@@ -82,38 +82,38 @@ def test_every_drop_has_a_manifest_that_fits(tiny: Books) -> None:
         content = (path.parent / told["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == told["sha256"]
         assert path.name == told["file"].rsplit(".", 1)[0] + ".manifest.json"
-        assert path.parent.parent.name == told["node_code"]
+        assert path.parent.parent.name == f"trading_{told['node_code']}"
         revisions.add(told["revision"])
     assert revisions == {1, 2}
-    data = {path for path in tiny.root.glob("sftp/*/outbox/*") if not path.name.endswith(".manifest.json")}
+    data = {path for path in tiny.root.glob("sftp/trading_*/outbox/*") if not path.name.endswith(".manifest.json")}
     assert len(data) == len(manifests)
 
 
 def test_writing_the_drops_again_changes_nothing(tiny: Books) -> None:
-    before = {path: path.read_bytes() for path in tiny.root.glob("sftp/*/outbox/*")}
+    before = {path: path.read_bytes() for path in tiny.root.glob("sftp/trading_*/outbox/*")}
     for night in tiny.nights():
         write_drops(tiny, fleet("tiny"), night)
-    assert {path: path.read_bytes() for path in tiny.root.glob("sftp/*/outbox/*")} == before
+    assert {path: path.read_bytes() for path in tiny.root.glob("sftp/trading_*/outbox/*")} == before
 
 
 def test_file_faults_spoil_the_drops_of_their_time_and_are_put_right(tmp_path: Path) -> None:
-    books = written(tmp_path, profile="tiny", nights=0)
+    written(tmp_path, profile="tiny", nights=0)
     province = Province(tmp_path)
     wanted = {"210203": "no_manifest", "210106": "truncated", "210303": "wrong_hash"}
     for node, fault in wanted.items():
         province.set_fault(node, fault)
-    commit_night(books, *prepare_night(books))
+    commit_night(tmp_path, prepare_night(tmp_path))
     name = "TENDER_PROJECT_20240814"
 
     def whole(node: str) -> bool:
-        manifest = outbox(tmp_path, node) / f"{name}.manifest.json"
+        manifest = outbox(tmp_path, f"trading_{node}") / f"{name}.manifest.json"
         if not manifest.exists():
             return False
         told = json.loads(manifest.read_text(encoding="utf-8"))
-        content = (outbox(tmp_path, node) / told["file"]).read_bytes()
+        content = (outbox(tmp_path, f"trading_{node}") / told["file"]).read_bytes()
         return hashlib.sha256(content).hexdigest() == str(told["sha256"])
 
-    present = [node for node in wanted if (outbox(tmp_path, node) / f"{name}.csv").exists()]
+    present = [node for node in wanted if (outbox(tmp_path, f"trading_{node}") / f"{name}.csv").exists()]
     assert len(present) >= 2
     assert not any(whole(node) for node in present)
     assert whole("210115") or whole("210113"), "other counties are not concerned"
