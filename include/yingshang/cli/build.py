@@ -1,4 +1,4 @@
-"""``yingshang build``: build the marts in the idle slot."""
+"""``yingshang build``: build the marts in the idle slot, or those of a past night in a schema of their own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,19 @@ from yingshang.errors import UsageError
 def command(
     night: str = typer.Option("", help="Business date, yyyy-mm-dd; the newest night of the ledger by default."),
     full: bool = typer.Option(False, "--full", help="Build from nothing, whatever the slot holds."),
+    as_of: str = typer.Option(
+        "", "--as-of", help="A published night, yyyy-mm-dd: build it as it was then, in its own schema; or `list`."
+    ),
+    drop: bool = typer.Option(False, "--drop", help="With --as-of: remove the schema of that night."),
 ) -> None:
     """Build the idle slot with all that is admitted, and attach it. Readers see nothing of it until `publish`."""
+    if as_of:
+        if night or full:
+            raise UsageError("--as-of goes with --drop only: it is always built in full")
+        _past(as_of, drop)
+        return
+    if drop:
+        raise UsageError("--drop goes with --as-of NIGHT")
     from rich.console import Console
 
     from yingshang import publish
@@ -37,11 +48,46 @@ def command(
     console.print(f"next: yingshang audit {report.build_id} && yingshang publish {report.build_id}")
 
 
-def _date(text: str) -> dt.date:
+def _past(as_of: str, drop: bool) -> None:
+    from rich.console import Console
+
+    from yingshang import publish
+
+    console = Console(highlight=False, soft_wrap=True)
+    if as_of == "list":
+        if drop:
+            raise UsageError("--drop needs a night: --as-of yyyy-mm-dd --drop")
+        found = publish.list_as_of()
+        for one in found:
+            console.print(
+                f"night {one.night} in {one.schema_name}: {one.outcome or 'unfinished'}, build {one.build_id or '-'},"
+                f" events up to {one.to_seq if one.to_seq is not None else '-'}, {one.bytes / 1e6:,.0f} MB"
+            )
+        if not found:
+            console.print("no past night is built: `yingshang build --as-of yyyy-mm-dd`")
+        return
+    night = _date(as_of, "--as-of")
+    if drop:
+        publish.drop_as_of(night)
+        console.print(f"night {night} is no longer built")
+        return
+    with console.status(f"building night {night} as it was published"):
+        report = publish.build_as_of(night, f"cli:{uuid.uuid4()}")
+    if report.warning:
+        console.print(f"warning: {report.warning}")
+    console.print(
+        f"build {report.build_id}: night {night} as publication {report.publication_id} of"
+        f" {report.published_at:%Y-%m-%d %H:%M} showed it, events up to {report.to_seq}, {len(report.marts)} marts in"
+        f" schema {report.schema}, {report.seconds:.1f} s"
+    )
+    console.print(f"look at it as warehouse_owner; remove it with: yingshang build --as-of {night} --drop")
+
+
+def _date(text: str, option: str = "--night") -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"--night {text!r} is not a date: write yyyy-mm-dd") from error
+        raise UsageError(f"{option} {text!r} is not a date: write yyyy-mm-dd") from error
 
 
 def _newest_night() -> dt.date:

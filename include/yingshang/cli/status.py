@@ -60,6 +60,8 @@ def _say_live(console: Console, found: Status) -> None:
     for slot in found.slots:
         reason = f", {slot.reason}" if slot.reason else ""
         console.print(f"  {slot.slot}: {slot.state}, build {slot.build_id or '-'}, night {slot.night or '-'}{reason}")
+    for past in found.past:
+        console.print(f"  past night {past.night} is built in {past.schema_name}: {past.outcome or 'unfinished'}")
 
 
 def _nights(nights: list[NightStatus]) -> Table:

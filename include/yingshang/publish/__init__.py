@@ -7,6 +7,7 @@ run in separate processes; the ledger carries the state from one to the next.
 import datetime as dt
 
 from yingshang.publish.announcement import Announcement, announce
+from yingshang.publish.as_of import PastReport, build_as_of, drop_as_of, list_as_of
 from yingshang.publish.lineage import Trace, trace
 from yingshang.publish.machine import Publisher
 from yingshang.publish.model import BuildReport, GateReport, Publication
@@ -15,11 +16,15 @@ __all__ = [
     "Announcement",
     "BuildReport",
     "GateReport",
+    "PastReport",
     "Publication",
     "Trace",
     "announce",
     "audit",
     "build",
+    "build_as_of",
+    "drop_as_of",
+    "list_as_of",
     "publish",
     "retire",
     "rollback",

@@ -2,7 +2,8 @@
 
 Each slot has its own target and target folder under ``<state>/dbt/<slot>``, and there the manifest of its last build
 that succeeded, named by the build's id. The ledger knows which build that was; a manifest that is lost, or another
-build's, means a full build and nothing worse.
+build's, means a full build and nothing worse. A schema of a past night has a folder of its own as well, and no kept
+manifest: it is never built upon.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from typing import Any
 
 from yingshang import secrets
 from yingshang.errors import BuildError, CredentialError
-from yingshang.publish.model import Build, BuildOutcome, Check, NodeResult, Plan, SlotName
+from yingshang.publish.model import SLOTS, Build, BuildOutcome, Check, NodeResult, Plan, SlotName
 from yingshang.settings import settings
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ MARTS_FOLDER = "marts"
 SERVABLE = ("table", "incremental")
 MODIFIED = "state:modified+"
 REBUILD_VARIABLE = "YINGSHANG_DBT_REBUILD"
+SCHEMA_VARIABLE = "YINGSHANG_DBT_SCHEMA"
+PAST_TARGET = "as_of"
 FAILED = ("error", "fail", "runtime error")
 MESSAGE_LENGTH = 2000
 SHOWN_FAILURES = 5
@@ -73,6 +76,25 @@ class DbtBuilder:
         seeds = [] if names & set(changed) else ["--exclude-resource-type", "seed"]
         return self._build(slot, seeds, rebuilt=changed)
 
+    def plan_past(self, schema: str) -> Plan:
+        """As :meth:`plan`, for a schema of its own."""
+        self._manifest = None
+        self._manifest = self._invoke(schema, ["parse"]).result
+        return Plan(_marts(self._manifest), _code_version(self._manifest))
+
+    def run_past(self, schema: str) -> BuildOutcome:
+        """Build everything in a schema of its own, from nothing.
+
+        Without data tests: the night was tested when it was published, and a rule that is newer must not hide it.
+        """
+        return self._build(schema, ["--full-refresh", "--exclude-resource-type", "test"], rebuilt=("everything",))
+
+    def forget(self, schema: str) -> None:
+        """Remove the folder of a schema that is no slot."""
+        if schema in SLOTS:
+            raise ValueError(f"{schema} is a slot")
+        shutil.rmtree(self._folder(schema), ignore_errors=True)
+
     def keep(self, plan: Plan, build: Build) -> None:
         """Keep the manifest under the build's id, and no other one of the slot."""
         folder = self._folder(build.slot) / "last"
@@ -99,11 +121,11 @@ class DbtBuilder:
         )
         return tuple(sorted(listed.result or ()))
 
-    def _build(self, slot: SlotName, arguments: Sequence[str], rebuilt: tuple[str, ...]) -> BuildOutcome:
+    def _build(self, schema: str, arguments: Sequence[str], rebuilt: tuple[str, ...]) -> BuildOutcome:
         """``dbt build`` of everything; ``rebuilt`` is handed to the macro ``should_full_refresh``."""
         # Unit tests are about the code, not about a night: CI runs them.
         answer = self._call(
-            slot,
+            schema,
             ["build", *arguments, "--exclude-resource-type", "unit_test"],
             {REBUILD_VARIABLE: " ".join(rebuilt)},
         )
@@ -115,28 +137,28 @@ class DbtBuilder:
             error = _failures(results)
         return BuildOutcome(results, error, rebuilt)
 
-    def _invoke(self, slot: SlotName, arguments: Sequence[str]) -> Any:
+    def _invoke(self, schema: str, arguments: Sequence[str]) -> Any:
         """Call dbt. Raises BuildError if it does not succeed."""
-        answer = self._call(slot, arguments)
+        answer = self._call(schema, arguments)
         if answer.exception is not None or not answer.success:
             raise BuildError(f"dbt {arguments[0]} of {self._project} failed: {_one_line(answer.exception)}")
         return answer
 
-    def _call(self, slot: SlotName, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> Any:
+    def _call(self, schema: str, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> Any:
         from dbt.cli.main import dbtRunner  # 3 s to import
 
-        folder = self._folder(slot)
+        folder, target = self._folder(schema), schema if schema in SLOTS else PAST_TARGET
         common = [
-            *("--project-dir", str(self._project), "--profiles-dir", str(self._project), "--target", slot),
+            *("--project-dir", str(self._project), "--profiles-dir", str(self._project), "--target", target),
             *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
         ]
         quiet = ["--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
-        own = _profile_variables() | _registry_variables(self._project)
+        own = _profile_variables() | _registry_variables(self._project) | {SCHEMA_VARIABLE: schema}
         with _environment(own | dict(variables or {})):
             return dbtRunner(manifest=self._manifest).invoke([*quiet, *arguments, *common])
 
-    def _folder(self, slot: SlotName) -> Path:
-        return self._state / slot
+    def _folder(self, schema: str) -> Path:
+        return self._state / schema
 
     def _kept(self, slot: SlotName, build_id: int) -> Path:
         return self._folder(slot) / "last" / f"{build_id}.json"

@@ -89,11 +89,7 @@ def start_build(
 def finish_build(conn: Conn, build: Build, outcome: BuildOutcome) -> None:
     """Record what became of a build; only a build that succeeded moves the slot's seq."""
     with conn.transaction():
-        _record_results(conn, build, outcome.results)
-        conn.execute(
-            "update ops.build set finished_at = clock_timestamp(), outcome = %s, error = %s where build_id = %s",
-            ("failed" if outcome.error else "succeeded", outcome.error, build.build_id),
-        )
+        close_build(conn, build.build_id, build.run_id, build.night, outcome)
         if outcome.error:
             set_slot(conn, build.slot, "bad", reason=f"build {build.build_id} failed")
         else:
@@ -102,6 +98,16 @@ def finish_build(conn: Conn, build: Build, outcome: BuildOutcome) -> None:
                 " reason = null, changed_at = clock_timestamp() where slot = %s",
                 (build.build_id, build.to_seq, build.night, build.slot),
             )
+
+
+def close_build(conn: Conn, build_id: int, run_id: str | None, night: dt.date, outcome: BuildOutcome) -> None:
+    """Record what became of a build, and nothing about slots."""
+    with conn.transaction():
+        _record_results(conn, build_id, run_id, night, outcome.results)
+        conn.execute(
+            "update ops.build set finished_at = clock_timestamp(), outcome = %s, error = %s where build_id = %s",
+            ("failed" if outcome.error else "succeeded", outcome.error, build_id),
+        )
 
 
 def close_interrupted(conn: Conn, slot: Slot) -> bool:
@@ -181,14 +187,16 @@ def missing_nodes(conn: Conn, provisions: Sequence[Provision], night: dt.date, t
     return {system: sorted(nodes) for system, nodes in sorted(missing.items())}
 
 
-def _record_results(conn: Conn, build: Build, results: Sequence[NodeResult]) -> None:
+def _record_results(
+    conn: Conn, build_id: int, run_id: str | None, night: dt.date, results: Sequence[NodeResult]
+) -> None:
     with conn.cursor() as cursor:
         cursor.executemany(
             "insert into ops.dbt_result (build_id, node_id, resource_type, status, seconds, rows_affected, message)"
             " values (%s, %s, %s, %s, %s, %s, %s)",
             [
                 (
-                    build.build_id,
+                    build_id,
                     one.node_id,
                     one.resource_type,
                     one.status,
@@ -204,13 +212,13 @@ def _record_results(conn: Conn, build: Build, results: Sequence[NodeResult]) -> 
             " message) values (%s, %s, 'dbt', %s, %s, %s, %s, %s, %s)",
             [
                 (
-                    build.run_id,
-                    build.night,
+                    run_id,
+                    night,
                     one.check.suite,
                     one.check.expectation,
                     one.check.severity,
                     one.check.is_success,
-                    build.build_id,
+                    build_id,
                     one.message,
                 )
                 for one in results

@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from yingshang.contracts.registry import Registry, load_registry
 from yingshang.warehouse import PgConnection, ledger, session
+from yingshang.warehouse.past import PastNight, past_nights
 
 T = TypeVar("T")
 
@@ -122,6 +123,7 @@ class Status:
     nights: list[NightStatus]
     provisions: list[ProvisionStatus]
     waiting: list[WaitingBatch]
+    past: list[PastNight]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: dates and times are left to the encoder."""
@@ -149,6 +151,7 @@ def status(nights: int = 7) -> Status:
             nights=_all(connection, NightStatus, _NIGHTS, {"limit": nights}),
             provisions=_provisions(connection, registry, newest),
             waiting=_all(connection, WaitingBatch, _WAITING, {}),
+            past=past_nights(connection),
         )
 
 

@@ -41,21 +41,18 @@ with
 
     -- the nights on which a provision answered that it had nothing to send
     silences as (
-        select p.system, p.dataset, p.node_code, max(r.night) as last_silent_night
-        from {{ source("ops", "provision_run") }} as p
-        inner join {{ source("ops", "night_run") }} as r on r.run_id = p.run_id
-        where p.outcome = 'nothing_to_send' and r.night <= {{ build_context("night") }}
-        group by p.system, p.dataset, p.node_code
+        select system, dataset, node_code, max(night) as last_silent_night
+        from {{ ref("known_outcome") }}
+        where outcome = 'nothing_to_send' and night <= {{ build_context("night") }}
+        group by system, dataset, node_code
     ),
 
     -- what came of the provision in the last run of the build's night
     outcomes as (
-        select distinct
-            on (p.system, p.dataset, p.node_code) p.system, p.dataset, p.node_code, p.outcome, p.error_type
-        from {{ source("ops", "provision_run") }} as p
-        inner join {{ source("ops", "night_run") }} as r on r.run_id = p.run_id
-        where r.night = {{ build_context("night") }}
-        order by p.system, p.dataset, p.node_code, r.opened_at desc
+        select distinct on (system, dataset, node_code) system, dataset, node_code, outcome, error_type
+        from {{ ref("known_outcome") }}
+        where night = {{ build_context("night") }}
+        order by system, dataset, node_code, opened_at desc
     ),
 
     joined as (
