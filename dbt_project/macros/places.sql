@@ -38,3 +38,18 @@ township, county and city are those that its prefix names, as far as they are kn
     {%- else -%} select * from {{ relation }}
     {%- endif -%}
 {%- endmacro %}
+
+{#- First day of the month of a time, Asia/Shanghai -#}
+{% macro month_of(time) -%} date_trunc('month', {{ time }} at time zone 'Asia/Shanghai')::date {%- endmacro %}
+
+{#- Whole minutes from one time to another; empty while one of them is -#}
+{% macro minutes_between(first, last) -%}
+    (extract(epoch from {{ last }} - {{ first }}) / 60)::bigint
+{%- endmacro %}
+
+{#- All of the measures in their order: the given ones with their expressions, zero for the others. For unions of counts. -#}
+{% macro counted(measures, given={}) -%}
+    {%- for name in measures %}
+        {{ given.get(name, "0") }}::bigint as {{ name }}{{ "," if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
