@@ -13,7 +13,7 @@ from yingshang.quality.marks import warn
 def expectations(contract: Contract) -> list[gxe.Expectation]:
     between = gxe.ExpectColumnValuesToBeBetween
     return [
-        *arrivals(),
+        *arrivals(unknown_types_most=0.1),
         between(
             column="null_share_price_form_code",
             max_value=0.05,

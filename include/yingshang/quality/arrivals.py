@@ -10,7 +10,7 @@ def arrivals(
     full_reread_least: float = 0.6,
     flood_stop: float = 200,
     deleted_most: float = 0.5,
-    unknown_types_most: float = 0.1,
+    unknown_types_most: float | None = None,
     newest_age_days: float = 3,
 ) -> list[Any]:
     """Volume against history, freshness, drift and codes. The bounds are generous: a usual night passes.
@@ -19,11 +19,16 @@ def arrivals(
         full_reread_least: least rows of a full re-read, or of a re-sent drop, as a share of those it had before.
         flood_stop: most rows per day, as a multiple of the provision's usual number.
         deleted_most: most deletions, as a share of all rows the provision ever delivered.
-        unknown_types_most: share of rows whose source code of the transaction type maps to nothing.
+        unknown_types_most: share of rows whose source code of the transaction type maps to nothing; None where records
+            have no such code.
         newest_age_days: how old the newest row may be by the source's clock when it arrives; the contract's latency.
     """
     gxe = expectations_module()
     between = gxe.ExpectColumnValuesToBeBetween
+    of_types = []
+    if unknown_types_most is not None:
+        reason = "transaction types that map to nothing become 'unknown': extend the seed deal_type_map"
+        of_types = [between(column="unknown_type_share", max_value=unknown_types_most, **warn(reason))]
     return [
         between(
             column="uncounted_rows",
@@ -73,11 +78,7 @@ def arrivals(
             column="drop_age_days", max_value=newest_age_days, **warn("a drop comes later than the contract allows")
         ),
         between(column="clock_behind_night_days", max_value=1, **warn("the source's clock stands before this night")),
-        between(
-            column="unknown_type_share",
-            max_value=unknown_types_most,
-            **warn("transaction types that map to nothing become 'unknown': extend the seed deal_type_map"),
-        ),
+        *of_types,
         gxe.ExpectColumnValuesToBeNull(
             column="lost_columns", **stop("columns that this node used to fill are empty in the whole batch")
         ),

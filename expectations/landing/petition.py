@@ -1,0 +1,27 @@
+"""A batch of sunshine.petition: complaints and reports per village and month.
+
+What follows from the contract is derived; here stands what people have to say. Figures: docs/reference/quality.md.
+"""
+
+import great_expectations.expectations as gxe
+
+from yingshang.contracts import Contract
+from yingshang.quality.arrivals import arrivals
+from yingshang.quality.marks import warn
+
+
+def expectations(contract: Contract) -> list[gxe.Expectation]:
+    between = gxe.ExpectColumnValuesToBeBetween
+    return [
+        *arrivals(),
+        between(
+            column="null_share_complaints",
+            max_value=0.02,
+            **warn("a month without its count is no month of no complaints"),
+        ),
+        between(
+            column="null_share_reports",
+            max_value=0.02,
+            **warn("a month without its count is no month of no reports"),
+        ),
+    ]
