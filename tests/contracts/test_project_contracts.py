@@ -1,5 +1,6 @@
 """The project's own contracts, registry and what derives from them."""
 
+import csv
 import re
 from collections import Counter
 from datetime import timedelta
@@ -7,12 +8,16 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from yingshang.contracts import Contract, load_contracts
+from yingshang.contracts import Contract, NodeScope, load_contracts
 from yingshang.contracts.registry import load_registry
 from yingshang.contracts.sources import sources_file, stale_files
+from yingshang.settings import settings
 
 CONTRACTS = load_contracts()
 
+TRADING = {name: contract for name, contract in CONTRACTS.items() if contract.system == "trading"}
+OTHERS = {name: contract for name, contract in CONTRACTS.items() if contract.system != "trading"}
+COUNTS = ("VILLAGE_CODE", "STAT_MONTH")
 KEYS = {
     "trading.project": ("TENDER_PROJECT_CODE",),
     "trading.lot": ("BID_SECTION_CODE",),
@@ -21,27 +26,71 @@ KEYS = {
     "trading.result": ("BID_SECTION_CODE", "WIN_BIDDER_CODE"),
     "trading.contract": ("BID_SECTION_CODE", "BIDDER_CODE"),
     "trading.performance": ("BID_SECTION_CODE",),
+    "supervision.batch": ("BATCH_CODE",),
+    "supervision.issue": ("ISSUE_CODE",),
+    "supervision.issue_event": ("EVENT_ID",),
+    "supervision.issue_outcome": ("OUTCOME_ID",),
+    "hotline.department": ("DEPT_CODE",),
+    "hotline.expert": ("EXPERT_CODE",),
+    "hotline.expert_session": ("SESSION_CODE",),
+    "hotline.policy_week": ("WEEK_CODE",),
+    "hotline.work_order": ("ORDER_NO",),
+    "hotline.callback": ("CALLBACK_ID",),
+    "sunshine.disclosure": ("DISCLOSURE_ID",),
+    "sunshine.tracked_problem": ("PROBLEM_ID",),
+    "sunshine.registration": COUNTS,
+    "sunshine.evaluation": COUNTS,
+    "sunshine.petition": COUNTS,
 }
 DEAL_CODE = "A01-91210102MA0UABCD1X-20240813-000123-*"
 
 
-def test_there_are_the_seven_datasets_of_trading_with_their_national_keys() -> None:
+def test_there_are_22_datasets_with_their_keys() -> None:
     assert {name: contract.primary_key for name, contract in CONTRACTS.items()} == KEYS
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS.keys())
-def test_every_dataset_carries_the_common_columns(contract: Contract) -> None:
-    common = {"TENDER_PROJECT_CODE", "PLATFORM_CODE", "PUB_SERVICE_PLAT_CODE", "DATA_TIMESTAMP", "IS_DELETE"}
-    assert common <= set(contract.column_names)
+def test_every_dataset_carries_cursor_and_delete_mark(contract: Contract) -> None:
     assert contract.column("DATA_TIMESTAMP").time_formats == ("yyyyMMddHHmmss",)
     assert contract.column("IS_DELETE").allowed == ("0", "1", "F", "T")
     assert contract.delete_values == ("1", "T")
     assert contract.overlap >= timedelta(hours=2)
-    assert (contract.node_scope.column, contract.node_scope.start, contract.node_scope.length) == (
-        "TENDER_PROJECT_CODE",
-        2,
-        6,
-    )
+
+
+@pytest.mark.parametrize("contract", TRADING.values(), ids=TRADING.keys())
+def test_every_dataset_of_trading_carries_the_common_columns(contract: Contract) -> None:
+    assert {"TENDER_PROJECT_CODE", "PLATFORM_CODE", "PUB_SERVICE_PLAT_CODE"} <= set(contract.column_names)
+    assert contract.node_scopes[0] == NodeScope("TENDER_PROJECT_CODE", 2, 6)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_reconstructed_says_so(name: str) -> None:
+    text = (settings().contracts_dir / f"{name.replace('.', '/')}.yaml").read_text(encoding="utf-8")
+    assert "limitations: >-\n    Reconstructed: " in text
+
+
+def test_records_tell_of_their_node_but_for_registers_of_the_province() -> None:
+    without = {name for name, contract in CONTRACTS.items() if not contract.node_scopes}
+    registers = {"hotline.department", "hotline.expert", "hotline.expert_session", "hotline.policy_week"}
+    assert without == {"supervision.batch", *registers}
+    providers = {one.node_code for one in load_registry().provisions if one.name in without}
+    assert providers == {"210000"}
+
+
+def test_a_free_text_is_taken_along_by_its_length_only() -> None:
+    assert {(name, one) for name, contract in CONTRACTS.items() for one in contract.free_text_columns} == {
+        ("hotline.work_order", "CONTENT")
+    }
+    content = CONTRACTS["hotline.work_order"].column("CONTENT")
+    assert (content.raw_name, content.sql_type) == ("content_length", "bigint")
+    assert "content" not in CONTRACTS["hotline.work_order"].raw_names
+
+
+def test_the_known_status_names_are_those_of_the_seed() -> None:
+    [seed] = (settings().dbt_dir / "seeds").rglob("hotline_status_map.csv")
+    with seed.open(encoding="utf-8", newline="") as file:
+        mapped = {row["status_name"] for row in csv.DictReader(file)}
+    assert set(CONTRACTS["hotline.work_order"].column("STATUS_NAME").known or ()) == mapped
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS.keys())
@@ -52,7 +101,7 @@ def test_only_keys_scope_cursor_and_delete_mark_are_required(contract: Contract)
     assert required == {*contract.primary_key, *scoped, contract.cursor, contract.delete_column}
 
 
-@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS.keys())
+@pytest.mark.parametrize("contract", TRADING.values(), ids=TRADING.keys())
 def test_a_key_that_begins_with_a_division_is_held_to_the_node(contract: Contract) -> None:
     """No node can write a version of another node's lot, whatever project it names."""
     scoped = {scope.column for scope in contract.node_scopes}
@@ -66,6 +115,10 @@ def test_direct_identifiers_of_persons_are_personal_and_nothing_else_is() -> Non
         ("trading.bid", "PM_CODE"),
         ("trading.result", "PROJECT_LEAD"),
         ("trading.result", "PROJECT_LEAD_ID"),
+        ("supervision.issue_event", "HANDLER_NAME"),
+        ("hotline.expert", "EXPERT_NAME"),
+        ("hotline.work_order", "CALLER_NAME"),
+        ("hotline.work_order", "CALLER_PHONE"),
     }
 
 
@@ -82,6 +135,7 @@ def test_amounts_are_decimals_whose_unit_stands_in_the_row() -> None:
         ("result", "BID_AMOUNT", "PRICE_UNIT"),
         ("contract", "CONTRACT_PRICE", "PRICE_UNIT"),
         ("performance", "SETTLE_PRICE", "PRICE_UNIT"),
+        ("issue_outcome", "AMOUNT", "PRICE_UNIT"),
     }
 
 
@@ -98,6 +152,27 @@ def test_amounts_are_decimals_whose_unit_stands_in_the_row() -> None:
 )
 def test_patterns_take_real_codes_and_refuse_broken_ones(dataset: str, column: str, good: str, bad: str) -> None:
     pattern = CONTRACTS[f"trading.{dataset}"].column(column).pattern
+    assert pattern is not None
+    assert re.fullmatch(pattern, good)
+    assert not re.fullmatch(pattern, bad)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "column", "good", "bad"),
+    [
+        ("supervision.issue", "ISSUE_CODE", "WT01210102000001", "WT1210102000001"),
+        ("supervision.issue_event", "EVENT_ID", "WT01210102000001-001", "WT01210102000001-R01"),
+        ("supervision.issue_outcome", "OUTCOME_ID", "WT01210102000001-R01", "WT01210102000001-001"),
+        ("hotline.work_order", "ORDER_NO", "210100202408130001", "2101002024081301"),
+        ("hotline.work_order", "CLASS_CODE", "0102", "01"),
+        ("hotline.callback", "CALLBACK_ID", "210100202408130001C1", "210100202408130001"),
+        ("hotline.policy_week", "WEEK_CODE", "2024W33", "202433"),
+        ("sunshine.disclosure", "DISCLOSURE_ID", "2101020010012024080001", "210102001001"),
+        ("sunshine.registration", "VILLAGE_CODE", "210102001001", "210102001"),
+    ],
+)
+def test_patterns_of_the_other_systems(dataset: str, column: str, good: str, bad: str) -> None:
+    pattern = CONTRACTS[dataset].column(column).pattern
     assert pattern is not None
     assert re.fullmatch(pattern, good)
     assert not re.fullmatch(pattern, bad)
@@ -131,16 +206,48 @@ def test_a_changed_contract_makes_its_sources_stale() -> None:
 def test_the_fleet_is_the_province_14_cities_and_100_counties() -> None:
     registry = load_registry()
     assert Counter(node.level for node in registry.nodes.values()) == {"province": 1, "city": 14, "county": 100}
-    assert len({node.node_code for node in registry.nodes_of("trading")}) == 115
-    assert registry.quorum["trading"].required_nodes == ("210000",)
+    sizes = {system: len(registry.nodes_of(system)) for system in registry.systems}
+    assert sizes == {"trading": 115, "supervision": 115, "hotline": 15, "sunshine": 15}
+    assert {(one.required_nodes, one.min_share) for one in registry.quorum.values()} == {(("210000",), 0.8)}
+    assert len(registry.provisions) == 1100
+    assert {one.name for one in registry.provisions} == set(CONTRACTS)
 
 
-def test_each_node_provides_all_seven_datasets_by_one_connector() -> None:
+PROVINCE = {
+    "supervision": {"batch", "issue", "issue_event", "issue_outcome"},
+    "hotline": {"department", "expert", "expert_session", "policy_week"},
+    "sunshine": {"registration", "evaluation", "petition"},
+}
+CITY = {
+    "supervision": {"issue_event", "issue_outcome"},
+    "hotline": {"work_order", "callback"},
+    "sunshine": {"disclosure", "tracked_problem"},
+}
+COUNTY = {"supervision": {"issue_event", "issue_outcome"}, "hotline": set(), "sunshine": set()}
+
+
+@pytest.mark.parametrize("system", PROVINCE)
+def test_each_level_provides_what_is_its_own(system: str) -> None:
+    registry = load_registry()
+    for code, node in registry.nodes.items():
+        expected = {"province": PROVINCE, "city": CITY, "county": COUNTY}[node.level][system]
+        provisions = registry.provisions_of(system, code)
+        assert {one.dataset for one in provisions} == expected
+        trading = registry.provisions_of("trading", code)[0]
+        ways = {
+            "supervision": (trading.connector, trading.format),
+            "hotline": ("postgres" if node.level == "province" else "http", ""),
+            "sunshine": ("postgres", ""),
+        }
+        assert {(one.connector, one.format) for one in provisions} <= {ways[system]}
+
+
+def test_each_node_provides_all_seven_datasets_of_trading_by_one_connector() -> None:
     registry = load_registry()
     ways = Counter()
     for code, node in registry.nodes.items():
         provisions = registry.provisions_of("trading", code)
-        assert {provision.name for provision in provisions} == set(CONTRACTS)
+        assert {provision.name for provision in provisions} == set(TRADING)
         ways[(node.level, provisions[0].connector, provisions[0].format)] += 1
     assert ways == {
         ("province", "postgres", ""): 1,
@@ -151,3 +258,11 @@ def test_each_node_provides_all_seven_datasets_by_one_connector() -> None:
         ("county", "files", "xlsx"): 20,
         ("county", "files", "xml"): 10,
     }
+
+
+def test_all_24_published_figures_are_expected_as_published() -> None:
+    registry = load_registry()
+    assert len(registry.figures) == 24
+    assert set(registry.figures) == set(registry.expectations)
+    assert {one.basis for one in registry.expectations.values()} == {"published"}
+    assert {figure.system for figure in registry.figures.values()} == set(registry.systems)
