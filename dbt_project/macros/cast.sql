@@ -6,6 +6,9 @@
     )::timestamp at time zone 'Asia/Shanghai'
 {%- endmacro %}
 
+{#- The day of yyyyMMdd or yyyyMMddHHmmss -> date -#}
+{% macro shanghai_date(column) -%} to_date(left(nullif({{ column }}, ''), 8), 'YYYYMMDD') {%- endmacro %}
+
 {#- An amount and its PRICE_UNIT (0 yuan, 1 万元) -> yuan -#}
 {% macro yuan(amount, unit) -%}
     round({{ amount }} * case {{ unit }} when '1' then 10000 else 1 end, 2)::numeric(18, 2)

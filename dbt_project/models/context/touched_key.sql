@@ -8,6 +8,8 @@ with
 
     hotline as ({{ touched_keys_of_hotline() }}),
 
+    sunshine as ({{ touched_keys_of_sunshine() }}),
+
     final as (
         select *
         from trading
@@ -17,6 +19,9 @@ with
         union all
         select *
         from hotline
+        union all
+        select *
+        from sunshine
     )
 
 select *
