@@ -7,12 +7,14 @@ that overlaps its windows by two hours sees them.
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date
+from functools import partial
 
 import numpy as np
 import polars as pl
 
-from simulator.books import Books, Frames, Night, NightPlan, date_of, day_of, number_of
+from simulator.books import Books, Frames, Night, day_of, number_of
+from simulator.drops import in_drops, repeated_in_drops, revised_tonight
 from simulator.fleet import Fleet, all_nodes
 from simulator.habits import DAY, event_text, false_flag, seconds_text, true_flag
 from simulator.tables import Table
@@ -33,10 +35,9 @@ LATE_SECONDS = 5400
 def next_night(world: World, fleet: Fleet, books: Books, night: date) -> Night:
     """All that happens in ``night``, given the books up to the night before."""
     rng = world.rng("night", night.isoformat())
-    before = number_of(night - timedelta(days=1))
     numbers = Numbers(**books.meta.counters[TRADING.name])
     fresh, pending, numbers = _new_projects(world, fleet, books, rng, night, numbers)
-    revised = _revision(fleet, books, rng, before)
+    revised = revised_tonight(books, fleet, rng, night)
     delivered: Frames = {}
     for table in TRADING.tables:
         latest = books.latest(table.dataset)
@@ -49,9 +50,12 @@ def next_night(world: World, fleet: Fleet, books: Books, night: date) -> Night:
     models = {d: f.filter(pl.col("_kind") == "new") for d, f in delivered.items()}
     for dataset, bad in spread_bad(rng, models, bad_rows, serial).items():
         delivered[dataset] = pl.concat([delivered[dataset], bad])
-    delivered = {d: _repeat_in_drop(rng, d, f) for d, f in delivered.items()}
-    late = _late_nodes(fleet, rng, night, delivered, revised)
-    return _with_drops(books, rng, night, before, delivered, pending, late, revised, asdict(numbers))
+    delivered = {
+        dataset: repeated_in_drops(fleet, frame, partial(earlier_version, dataset=dataset, seconds=3600))
+        for dataset, frame in delivered.items()
+    }
+    sent = in_drops(books, fleet, rng, night, delivered, revised, _correct)
+    return Night(sent.delivered, pending, sent.held, sent.plan, asdict(numbers))
 
 
 def _new_projects(
@@ -219,93 +223,3 @@ def _back_dated(
         pl.when(is_late).then(late_cursor).otherwise(table.cursor).alias(table.cursor),
         _kind=pl.when(is_late).then(pl.lit("late_cursor")).otherwise("_kind"),
     ).drop("_i", "_shown")
-
-
-def _repeat_in_drop(rng: np.random.Generator, dataset: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """In file counties: one new row twice, one correction with the version before it from the same day."""
-    files = [node.index for node in all_nodes() if node.sends_files]
-    mine = frame.filter(pl.col("_node").is_in(files))
-    copies = mine.filter(pl.col("_kind") == "new")[:1].with_columns(_kind=pl.lit("copy"))
-    older = earlier_version(mine.filter(pl.col("_kind") == "correction")[:1], dataset, 3600)
-    return pl.concat([frame, copies, older.with_columns(_kind=pl.lit("older"))])
-
-
-def _late_nodes(
-    fleet: Fleet, rng: np.random.Generator, night: date, delivered: Frames, revised: Sequence[tuple[int, str, int]]
-) -> tuple[int, ...]:
-    """One file county whose drops of today come tomorrow; the formats take turns."""
-    kind = ("xlsx", "csv", "xml")[day_of(night) % 3]
-    busy = {node for node, _, _ in revised}
-    active = set(pl.concat([f.select("_node") for f in delivered.values()])["_node"].unique())
-    able = [node.index for node in fleet.of(kind) if node.index in active and node.index not in busy]
-    return (int(rng.choice(able)),) if able else ()
-
-
-def _revision(fleet: Fleet, books: Books, rng: np.random.Generator, before: int) -> tuple[tuple[int, str, int], ...]:
-    """The drop of last night that is sent again with other content: (node, dataset, period). None after the base."""
-    if before == books.nights()[0]:
-        return ()
-    found = []
-    for table in TRADING.tables:
-        frame = _revisable(books, table.dataset, before)
-        good = pl.struct(table.key).filter(pl.col("_bad").is_null())
-        counts = frame.group_by("_node").agg(
-            rows=pl.len(), removable=(pl.col("_kind") == "new").sum(), good=good.n_unique()
-        )
-        for node, rows, removable, good in counts.sort("_node").iter_rows():
-            if removable >= 1 and good >= 2:
-                found.append((rows, node, table.dataset))
-    if not found:
-        return ()
-    widest = [entry for entry in found if entry[0] >= max(found)[0] // 2]
-    _, node, dataset = widest[int(rng.integers(0, len(widest)))]
-    return ((node, dataset, before),)
-
-
-def _revisable(books: Books, dataset: str, before: int) -> pl.DataFrame:
-    files = [node.index for node in all_nodes() if node.sends_files]
-    frame = books.delivered(dataset, before)
-    return frame.filter(pl.col("_node").is_in(files) & (pl.col("_period") == before) & (pl.col("_rev") == 1))
-
-
-def _revised_rows(
-    books: Books, rng: np.random.Generator, dataset: str, node: int, period: int, night: date
-) -> pl.DataFrame:
-    """The second revision of a drop: one new record is gone, one is corrected this morning, the rest is as it was."""
-    table = TRADING.table(dataset)
-    first = _revisable(books, dataset, period).filter(pl.col("_node") == node)
-    keys = list(table.key)
-    gone = first.filter((pl.col("_kind") == "new") & pl.col("_bad").is_null())[:1]
-    kept = first.join(gone.select(keys), on=keys, how="anti", maintain_order="left", nulls_equal=True)
-    kept = kept.with_columns(_kind=pl.when(pl.col("_bad").is_null()).then(pl.lit("resent_drop")).otherwise("_kind"))
-    target = kept.filter(pl.col("_bad").is_null()).sort(table.cursor)[-1:]
-    corrected = _correct(rng, table, target).with_columns(
-        DATA_TIMESTAMP=seconds_text(np.array([day_of(night) * DAY + int(rng.integers(600, 6 * 3600))])),
-        _kind=pl.lit("correction"),
-    )
-    return pl.concat([kept, corrected]).with_columns(
-        _night=pl.lit(number_of(night), dtype=pl.Int32), _rev=pl.lit(2, dtype=pl.Int8)
-    )
-
-
-def _with_drops(
-    books: Books, rng: np.random.Generator, night: date, before: int, delivered: Frames, pending: Frames,
-    late: tuple[int, ...], revised: tuple[tuple[int, str, int], ...], counters: dict[str, int],
-) -> Night:  # fmt: skip
-    """Put aside what comes late, add what was late last night and what is revised."""
-    held: Frames = {}
-    for table in TRADING.tables:
-        frame = delivered[table.dataset]
-        held[table.dataset] = frame.filter(pl.col("_node").is_in(late))
-        parts = [frame.filter(~pl.col("_node").is_in(late))]
-        owed = books.held(table.dataset, before)
-        if owed is not None:
-            parts.append(owed.with_columns(_night=pl.lit(number_of(night), dtype=pl.Int32)))
-        parts += [
-            _revised_rows(books, rng, table.dataset, node, period, night)
-            for node, dataset, period in revised
-            if dataset == table.dataset
-        ]
-        delivered[table.dataset] = pl.concat(parts)
-    arrived = books.plan(before).late_nodes if date_of(before) >= date_of(books.nights()[0]) else ()
-    return Night(delivered, pending, held, NightPlan(late, arrived, revised), counters)
