@@ -16,11 +16,12 @@ township, county and city are those that its prefix names, as far as they are kn
     {%- endfor %}
 {%- endmacro %}
 
-{% macro place_columns() -%}
-    coalesce(village.township_code, township.township_code) as township_code,
-    coalesce(village.county_code, county.county_code) as county_code,
-    coalesce(village.city_code, city.city_code) as city_code,
-    village.place_code is null as is_unknown_village
+{% macro place_columns(levels=none) -%}
+    {%- for level in levels or ["township", "county", "city"] %}
+        coalesce(village.{{ level }}_code, {{ level }}.{{ level }}_code) as {{ level }}_code
+        {{- "," if not loop.last or not levels }}
+    {%- endfor %}
+    {%- if not levels %} village.place_code is null as is_unknown_village {%- endif %}
 {%- endmacro %}
 
 {#- Touched keys of counts per village and month: village_code/yyyyMM. Both halves stand in raw's index. -#}
@@ -45,11 +46,4 @@ township, county and city are those that its prefix names, as far as they are kn
 {#- Whole minutes from one time to another; empty while one of them is -#}
 {% macro minutes_between(first, last) -%}
     (extract(epoch from {{ last }} - {{ first }}) / 60)::bigint
-{%- endmacro %}
-
-{#- All of the measures in their order: the given ones with their expressions, zero for the others. For unions of counts. -#}
-{% macro counted(measures, given={}) -%}
-    {%- for name in measures %}
-        {{ given.get(name, "0") }}::bigint as {{ name }}{{ "," if not loop.last }}
-    {%- endfor %}
 {%- endmacro %}

@@ -22,7 +22,13 @@ with
             d.disclosure_id,
             d.village_code,
             {{ place_columns() }},
-            {{ month_of("coalesce(d.entered_at, d.reviewed_at, d.published_at)") }} as month_start_date,
+            {{
+                month_of(
+                    "coalesce(d.entered_at, d.reviewed_at, d.published_at, "
+                    ~ shanghai_time("d.source_cursor")
+                    ~ ")"
+                )
+            }} as month_start_date,
             coalesce(d.category_code, 'unknown') as category_code,
             d.item_code,
             d.title,

@@ -24,7 +24,9 @@ with
             end as problem_kind,
             p.opened_at,
             p.resolved_at,
-            {{ month_of("p.opened_at") }} as month_start_date,
+            {{ month_of("coalesce(p.opened_at, p.resolved_at, " ~ shanghai_time("p.source_cursor") ~ ")") }}
+            as month_start_date,
+            {{ month_of("p.resolved_at") }} as resolved_month_start_date,
             {{ minutes_between("p.opened_at", "p.resolved_at") }} as resolution_minutes,
             p.resolved_at is not null as is_resolved,
             p.node_code,
