@@ -1,6 +1,7 @@
 """The systems of the province, each with its generator. One line adds a system."""
 
+from simulator.hotline.source import HOTLINE_SOURCE
 from simulator.source import Source
 from simulator.trading.source import TRADING_SOURCE
 
-SOURCES: tuple[Source, ...] = (TRADING_SOURCE,)
+SOURCES: tuple[Source, ...] = (TRADING_SOURCE, HOTLINE_SOURCE)

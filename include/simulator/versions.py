@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from simulator.books import BOOK_COLUMNS, Books, day_of, number_of
+from simulator.books import BOOK_COLUMNS, Books, day_of, no_rows, number_of
 from simulator.habits import DAY, false_flag, true_flag
 from simulator.tables import Table
 
@@ -41,7 +41,7 @@ def booked(frame: pl.DataFrame, table: Table, night: date) -> pl.DataFrame:
 
 
 def time_text(seconds: Ints) -> pl.Series:
-    """yyyyMMddHHmmss of seconds since 1970 in Shanghai's own time; years 2019 to 2034, otherwise as :data:`_NEVER`."""
+    """yyyyMMddHHmmss of seconds since 1970 in Shanghai's own time; years 2019 to 2034."""
     days, times = _texts()
     day, second = np.divmod(seconds, DAY)
     parts = pl.select(pl.concat_str(days.gather(pl.Series(day - _FIRST_DAY)), times.gather(pl.Series(second))))
@@ -167,9 +167,42 @@ def back_dated(
 
 
 def broken(models: pl.DataFrame, table: Table, changes: Sequence[dict[str, str | None]]) -> pl.DataFrame:
-    """A row beside each of ``models`` that breaks the contract: ``changes`` name its own key, its fault and ``_bad``."""
+    """A row beside each of ``models`` that breaks the contract: ``changes`` name its key, its fault and ``_bad``."""
     rows = [
         model | change | {"_kind": "bad", "_deleted": False}
         for model, change in zip(models.to_dicts(), changes, strict=False)
     ]
     return pl.DataFrame(rows, schema=models.schema).select(*table.columns, *BOOK_COLUMNS)
+
+
+def usual_changes(
+    books: Books, rng: np.random.Generator, table: Table, busy: pl.DataFrame, night: date, sizes: dict[str, int]
+) -> dict[str, pl.DataFrame]:
+    """Live records of the base history again: ``sizes`` of each kind (correction, resent, tombstone), none of ``busy``.
+
+    Corrections still say what the records said; the caller changes them.
+    """
+    keys = list(table.key)
+    wanted = sum(sizes.values())
+    rows = sampled(books, rng, table.dataset, wanted + wanted // 8 + 4)
+    rows = rows.join(busy.select(keys), on=keys, how="anti", maintain_order="left")
+    found, place = {}, 0
+    for kind, size in sizes.items():
+        found[kind] = touched(
+            rng, table, rows[place : place + size], night, kind, deleted=True if kind == "tombstone" else None
+        )
+        place += size
+    return found
+
+
+def revived(
+    books: Books, rng: np.random.Generator, table: Table, busy: pl.DataFrame, night: date, count: int, where: pl.Expr
+) -> pl.DataFrame:
+    """A few deleted records alive again, of those ``where`` holds."""
+    keys = list(table.key)
+    gone = present(books, table.dataset, where=pl.col("_deleted") & where)
+    gone = gone.join(busy.select(keys), on=keys, how="anti", maintain_order="left")
+    picks = gone[rng.permutation(gone.height)[:count]]
+    if picks.is_empty():
+        return no_rows(table)
+    return touched(rng, table, books.rows(table.dataset, picks), night, "revived", deleted=False)
