@@ -2,8 +2,9 @@
 
 import datetime as dt
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from yingshang.contracts import load_contracts
 from yingshang.errors import UsageError
@@ -12,7 +13,7 @@ from yingshang.quality.docs import new_site, publish_site
 from yingshang.quality.override import lock_gate
 from yingshang.quality.profiles import Profiles, profile
 from yingshang.quality.results import explain, observed
-from yingshang.quality.suites import landing_suites
+from yingshang.quality.suites import landing_suites, shared_expectations
 from yingshang.warehouse import PgConnection, ledger, session
 from yingshang.warehouse.ledger import CheckResult
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 ACTOR = "landing gate"
+EVERY_DATASET = "every dataset"
 SHOWN_WARNINGS = 20
 
 
@@ -103,13 +105,10 @@ def run_landing_gate(run_id: str) -> GateReport:
     if not profiles:
         return GateReport(run_id, night, 0, (), (), (), (), 0, 0, None, time.monotonic() - started)
 
-    suites = landing_suites({name: contracts[name] for name in waiting})
     checks = Checks(new_site("landing", night, run_id))
     results: list[CheckResult] = []
-    for item in profiles:
-        outcomes = checks.validate(item.dataset, item.rows, item.columns, suites[item.dataset], "batch_id")
-        for outcome in outcomes:
-            results.extend(_results(run_id, night, item, outcome))
+    for item, outcome in _outcomes(checks, profiles, landing_suites({name: contracts[name] for name in waiting})):
+        results.extend(_results(run_id, night, item, outcome))
     refused = _refusals(profiles, results)
     stopped = {refusal.batch_id for refusal in refused}
     passed = [batch_id for ids in waiting.values() for batch_id in ids if batch_id not in stopped]
@@ -154,6 +153,36 @@ def _without_event(connection: PgConnection, run_id: str) -> dict[str, list[int]
         if batch.event is None:
             found.setdefault(f"{batch.system}.{batch.dataset}", []).append(batch.batch_id)
     return found
+
+
+def _outcomes(
+    checks: Checks, profiles: list[Profiles], suites: dict[str, list[Any]]
+) -> Iterator[tuple[Profiles, Outcome]]:
+    """What came of each rule for each dataset; what all are held to alike is evaluated on all batches at once."""
+    shared, own = shared_expectations(suites)
+    if shared:
+        columns = [name for name in profiles[0].columns if all(name in item.columns for item in profiles)]
+        everything = [row for item in profiles for row in item.rows]
+        for outcome in checks.validate(EVERY_DATASET, everything, columns, shared, "batch_id"):
+            for item in profiles:
+                yield item, _of_dataset(outcome, item)
+    for item in profiles:
+        if own[item.dataset]:
+            for outcome in checks.validate(item.dataset, item.rows, item.columns, own[item.dataset], "batch_id"):
+                yield item, outcome
+
+
+def _of_dataset(outcome: Outcome, item: Profiles) -> Outcome:
+    """The part of an outcome on all batches that concerns one dataset."""
+    if outcome.is_success or not outcome.failures:
+        return replace(outcome, suite=item.dataset)
+    ids = {row["batch_id"] for row in item.rows}
+    failures = tuple(failure for failure in outcome.failures if failure.index in ids)
+    counts = {"element_count": len(ids), "unexpected_count": len(failures)}
+    observed = {key: value for key, value in outcome.observed.items() if key not in ("observed_value", "missing_count")}
+    return replace(
+        outcome, suite=item.dataset, is_success=not failures, failures=failures, observed={**observed, **counts}
+    )
 
 
 def _results(run_id: str, night: dt.date, profiles: Profiles, outcome: Outcome) -> list[CheckResult]:

@@ -6,6 +6,7 @@ profiles (:mod:`yingshang.quality.profiles`); the part that follows from the con
 """
 
 import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,26 @@ def landing_suites(contracts: dict[str, Contract]) -> dict[str, list[Any]]:
         written = _load(path, f"landing.{contract.dataset}").expectations(contract)
         suites[name] = _marked([*derived_expectations(contract), *written], path)
     return suites
+
+
+def shared_expectations(suites: dict[str, list[Any]]) -> tuple[list[Any], dict[str, list[Any]]]:
+    """What all of several datasets are held to alike, and what each is held to beside it.
+
+    Great Expectations takes its time per rule, not per row: a rule that holds for all is evaluated once, on the batches
+    of all datasets.
+    """
+    if len(suites) < 2:
+        return [], suites
+    named = {name: {_identity(one): one for one in expectations} for name, expectations in suites.items()}
+    shared = set.intersection(*(set(of) for of in named.values()))
+    own = {name: [one for key, one in of.items() if key not in shared] for name, of in named.items()}
+    first = next(iter(named.values()))
+    return [one for key, one in first.items() if key in shared], own
+
+
+def _identity(expectation: Any) -> str:
+    plain = expectation.configuration.to_json_dict()
+    return json.dumps([plain["type"], plain["kwargs"], plain["meta"]], sort_keys=True)
 
 
 def publish_measures() -> list[Measure]:

@@ -9,6 +9,7 @@ import pytest
 from yingshang.contracts import load_contracts
 from yingshang.errors import UsageError
 from yingshang.quality import catalogue, suites
+from yingshang.quality.arrivals import arrivals
 from yingshang.quality.derived import derived_expectations, null_share, unknown_share
 from yingshang.quality.marks import stop, warn
 from yingshang.settings import settings
@@ -35,6 +36,15 @@ def test_every_mart_has_a_publish_suite_and_no_suite_is_left_over(measures):
     files = {path.stem for path in (settings().expectations_dir / "publish").glob("*.py")}
     assert files == marts
     assert {measure.name.split(".")[0] for measure in measures} == marts
+
+
+def test_what_all_datasets_are_held_to_is_evaluated_once(landing):
+    shared, own = suites.shared_expectations(landing)
+    assert len(shared) >= len(arrivals())
+    for name, expectations in landing.items():
+        assert len(shared) + len(own[name]) == len(expectations), name
+    alone = {"trading.lot": landing["trading.lot"]}
+    assert suites.shared_expectations(alone) == ([], alone)
 
 
 def test_every_expectation_says_stop_or_warn_and_why(landing, measures):

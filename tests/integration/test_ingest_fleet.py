@@ -1,0 +1,67 @@
+"""The whole fleet: four systems, 22 datasets, 1,100 provisions in one night."""
+
+from typing import Any
+
+import pytest
+from tests.conftest import Warehouse
+from tests.support.quality_ledger import add_batch, open_night
+
+from yingshang.contracts import Contract, load_contracts
+from yingshang.contracts.registry import load_registry
+from yingshang.quality import run_landing_gate
+from yingshang.quality.suites import landing_suites
+
+CODES = {"string": "1", "time": "20240801", "integer": 1, "decimal": 1}
+
+
+def rows_of(contract: Contract, node: str, number: int) -> list[dict[str, Any]]:
+    """Rows as raw holds them: what the contract lists is listed, the rest is anything."""
+
+    def value(name: str, row: int) -> Any:
+        column = contract.column(name)
+        if name == contract.cursor:
+            return "20240813120000"
+        if name in contract.primary_key and column.kind == "string":
+            return f"{node}{row:08d}"
+        codes = column.allowed or column.known
+        return codes[0] if codes else CODES["integer" if column.is_free_text else column.kind]
+
+    return [
+        {contract.column(name).raw_name: value(name, row) for name in contract.column_names} for row in range(number)
+    ]
+
+
+@pytest.mark.timeout(300)
+def test_the_landing_gate_judges_1100_batches_of_four_systems_in_one_go(warehouse: Warehouse) -> None:
+    contracts, registry = load_contracts(), load_registry()
+    ahead, unlisted, gone = (
+        ("hotline.callback", "210300"),
+        ("supervision.issue_event", "210102"),
+        ("trading.lot", "210000"),
+    )
+    with warehouse.connect("ingest") as connection:
+        run = open_night(connection)
+        refused: dict[int, tuple[str, str]] = {}
+        for one in registry.provisions:
+            rows = rows_of(contracts[one.name], one.node_code, 25)
+            of, values = (one.name, one.node_code), {}
+            if of == ahead:
+                values = {"cursor_high": "20240815120000"}
+            elif of == unlisted:
+                rows[0]["event_type"] = "finished"
+            elif of == gone:
+                values = {"raw_rows": 26}
+            batch_id = add_batch(connection, one.node_code, rows, dataset=one.name, **values)
+            if of in (ahead, unlisted, gone):
+                refused[batch_id] = of
+        report = run_landing_gate(run)
+        judged = connection.execute(
+            "select count(distinct suite), count(distinct (suite, expectation, severity)) from ops.check_result"
+        ).fetchone()
+    assert {one.batch_id: (one.dataset, one.node_code) for one in report.refused} == refused
+    assert len(report.admitted) == 1097
+    for one in report.refused:
+        assert all(f"{one.dataset} of {one.node_code}" in message for message in one.messages)
+    assert judged == (22, report.checks)
+    rules = sum(len(expectations) for expectations in landing_suites(contracts).values())
+    assert report.checks == rules
