@@ -1,6 +1,6 @@
 """What a night does to the drops of file counties, whatever they are about: late ones, revised ones, repeated rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -69,10 +69,14 @@ def in_drops(
     delivered: Frames,
     revised: Sequence[Revised],
     correct: Change,
+    punctual: Sequence[int] = (),
 ) -> Delivery:
-    """Put aside what comes late, add what was late last night and what is revised; ``correct`` changes a row."""
+    """Put aside what comes late, add what was late last night and what is revised.
+
+    ``correct`` changes a row; ``punctual``: nodes that are not late tonight.
+    """
     before = number_of(night - timedelta(days=1))
-    late = _late_nodes(fleet, rng, night, delivered, revised)
+    late = _late_nodes(fleet, rng, night, delivered, {*punctual, *(node for node, _, _ in revised)})
     now: Frames = {}
     held: Frames = {}
     for table in books.system.tables:
@@ -92,11 +96,10 @@ def in_drops(
 
 
 def _late_nodes(
-    fleet: Fleet, rng: np.random.Generator, night: date, delivered: Frames, revised: Sequence[Revised]
+    fleet: Fleet, rng: np.random.Generator, night: date, delivered: Frames, busy: Collection[int]
 ) -> tuple[int, ...]:
     """One file county whose drops of today come tomorrow; the formats take turns."""
     kind = ("xlsx", "csv", "xml")[day_of(night) % 3]
-    busy = {node for node, _, _ in revised}
     active = set(pl.concat([f.select("_node") for f in delivered.values()])["_node"].unique())
     able = [node.index for node in fleet.of(kind) if node.index in active and node.index not in busy]
     return (int(rng.choice(able)),) if able else ()
