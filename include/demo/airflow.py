@@ -105,6 +105,11 @@ class Airflow:
         """State of a run: queued, running, success or failed."""
         return str(self.call("GET", f"/api/v2/dags/nightly/dagRuns/{run_id}")["state"])
 
+    def task_state(self, run_id: str, task_id: str) -> str:
+        """State of an unmapped task of a run."""
+        path = f"/api/v2/dags/nightly/dagRuns/{run_id}/taskInstances/{task_id}"
+        return str(self.call("GET", path)["state"])
+
     def task_counts(self, run_id: str) -> dict[str, dict[str, int]]:
         """Task instances of a run by task id and state."""
         counts: dict[str, dict[str, int]] = {}

@@ -8,10 +8,16 @@ from rich.progress import Progress
 from demo.airflow import Airflow
 from demo.layout import DemoError
 from demo.stack import Stack
+from yingshang.contracts.registry import load_registry
 
 NIGHT_SECONDS = 3600
+ENDED = ("success", "failed", "skipped", "upstream_failed")
 STEPS = ("close_night", "landing_gate", "build", "publish_gate", "publish", "announce")
-ENDED = {"success", "failed", "skipped", "upstream_failed"}
+READ = """
+select count(*) from (
+    select distinct system, node_code from ops.provision_run where run_id = %s
+) as nodes
+"""
 
 
 def run_night(stack: Stack, airflow: Airflow, dsn: str, night: str, progress: Progress) -> None:
@@ -21,33 +27,33 @@ def run_night(stack: Stack, airflow: Airflow, dsn: str, night: str, progress: Pr
         DemoError: the run failed (with the tasks that did), a service died, or an hour has passed.
     """
     run_id = airflow.trigger(night)
-    nodes = progress.add_task(f"night {night}: nodes", total=None)
+    registry = load_registry()
+    fleet = {(one.system, one.node_code) for one in registry.provisions if one.valid_from.isoformat() <= night}
+    nodes = progress.add_task(f"night {night}: systems of nodes", total=len(fleet))
     steps = progress.add_task(f"night {night}: {STEPS[0]}", total=len(STEPS), visible=False)
+    done = 0
     end = time.monotonic() + NIGHT_SECONDS
-    while (state := airflow.state(run_id)) not in ("success", "failed"):
-        if time.monotonic() > end:
-            raise DemoError(
-                f"the night {night} did not end within an hour: see {airflow.url}/dags/nightly/runs/{run_id}"
-            )
-        stack.check()
-        counts = airflow.task_counts(run_id)
-        read = {task: states for task, states in counts.items() if task.startswith("ingest_")}
-        total = sum(sum(states.values()) for states in read.values())
-        ended = sum(number for states in read.values() for state, number in states.items() if state in ENDED)
-        progress.update(nodes, total=total or None, completed=ended)
-        done = [step for step in STEPS if ENDED & set(counts.get(step, {}))]
-        current = next((step for step in STEPS if step not in done), STEPS[-1])
-        progress.update(
-            steps, completed=len(done), description=f"night {night}: {current}", visible=bool(total) and ended == total
-        )
-        time.sleep(1)
+    with psycopg.connect(dsn, autocommit=True) as ledger:
+        while (state := airflow.state(run_id)) not in ("success", "failed"):
+            if time.monotonic() > end:
+                raise DemoError(
+                    f"the night {night} did not end within an hour: see {airflow.url}/dags/nightly/runs/{run_id}"
+                )
+            stack.check()
+            read = ledger.execute(READ, (run_id,)).fetchone()
+            assert read is not None  # noqa: S101 - a count
+            progress.update(nodes, completed=read[0])
+            while read[0] and done < len(STEPS) and airflow.task_state(run_id, STEPS[done]) in ENDED:
+                done += 1
+            current = STEPS[min(done, len(STEPS) - 1)]
+            progress.update(steps, completed=done, description=f"night {night}: {current}", visible=bool(read[0]))
+            time.sleep(1)
     if state == "failed":
         failed = [task for task, states in airflow.task_counts(run_id).items() if "failed" in states]
         raise DemoError(
             f"the night {night} failed in {', '.join(failed) or 'an unknown task'}: "
             f"see {airflow.url}/dags/nightly/runs/{run_id}"
         )
-    progress.update(nodes, completed=progress.tasks[nodes].total or 0)
     progress.update(steps, completed=len(STEPS), visible=False)
 
 

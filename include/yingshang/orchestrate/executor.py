@@ -17,6 +17,11 @@ from yingshang.contracts.registry import load_registry
 from yingshang.errors import YingshangError
 
 MODULES = (
+    "airflow.sdk.definitions.decorators",  # what a DAG file imports by name, which airflow.sdk loads when asked
+    "airflow.sdk.definitions.timetables.trigger",
+    "airflow.providers.standard.decorators.python",
+    "yingshang.orchestrate.alerts",
+    "yingshang.orchestrate.steps",
     "adbc_driver_manager",
     "adbc_driver_postgresql",
     "pandas",  # Arrow asks for it when it meets a Python list
