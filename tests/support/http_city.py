@@ -21,6 +21,7 @@ class City:
     def __init__(self, rows: int = 25) -> None:
         self.rows = [{"CODE": f"E{n}", "PRICE": n + 0.5, "DATA_TIMESTAMP": f"202408130{n:05d}"} for n in range(rows)]
         self.spoil: Callable[[int, Page], tuple[int, dict[str, str], bytes] | None] = lambda number, page: None
+        self.table = "BID_SECTION"
         self.token_pages = 10_000
         self.tokens = 0
         self.pages = 0
@@ -57,8 +58,8 @@ class City:
         at, limit = int(query.get("after", "0")), int(query["limit"])
         link = None
         if at + limit < len(window):
-            link = f"/city/1/api/v1/BID_SECTION?from={query['from']}&to={high}&limit={limit}&after={at + limit}"
-        page = {"table": "BID_SECTION", "clock": CLOCK, "total": len(window), "rows": window[at : at + limit]}
+            link = f"/city/1/api/v1/{self.table}?from={query['from']}&to={high}&limit={limit}&after={at + limit}"
+        page = {"table": self.table, "clock": CLOCK, "total": len(window), "rows": window[at : at + limit]}
         return page | {"next": link}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ARRIVED = ("loaded", "nothing_to_send")
-SHOWN = 10
+SHOWN, SHOWN_REASONS = 10, 3
 
 
 class QuorumNotMet(TerminalError):
@@ -179,9 +180,16 @@ def _why_not(verdict: SystemVerdict) -> str:
     required = f", the required {', '.join(verdict.required_missing)} among the missing" * bool(
         verdict.required_missing
     )
+    reasons = Counter(
+        why for of in (verdict.absent, verdict.partial) for missing in of.values() for why in missing.values()
+    )
+    because = ", ".join(f"{number} {why}" for why, number in reasons.most_common(SHOWN_REASONS))
+    arrived = f"{verdict.arrived} of {verdict.nodes} nodes arrived"
+    if len(verdict.absent) == verdict.nodes:
+        arrived = f"nothing came from any of {verdict.nodes} nodes"
     return (
-        f"{verdict.system}: {verdict.arrived} of {verdict.nodes} nodes arrived ({verdict.share:.0%}, needed "
-        f"{verdict.min_share:.0%}){required}; missing: {shown}"
+        f"{verdict.system}: {arrived} ({verdict.share:.0%}, needed {verdict.min_share:.0%}){required}; missing: {shown}"
+        f"; provisions: {because}"
     )
 
 
