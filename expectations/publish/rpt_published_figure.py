@@ -24,7 +24,8 @@ select
         else '' end
         || case when verdict = 'incomplete' then
             case when missing_nodes = 0 then ' (no node provides it)' else
-                ' (' || left(missing_node_codes, 38) || case when missing_nodes > 5 then ' ...' else '' end || ' missing)'
+                ' (' || left(missing_node_codes, 38)
+                || case when missing_nodes > 5 then ' ...' else '' end || ' missing)'
             end
         else '' end as figure,
     (verdict = 'differs')::int as differs,

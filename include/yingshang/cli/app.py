@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "audit": "Check the marts of a build before they are published.",
     "publish": "Publish the built slot.",
     "rollback": "Publish the other slot again.",
+    "figures": "The published figures: which hold, which differ, which nodes are missing.",
     "status": "Nights, provisions and their ages, what is published.",
     "trace": "From a mart row back to raw versions, batches, files and node.",
 }
