@@ -88,12 +88,12 @@ def _by_adbc(dsn: str, batches: list[pa.RecordBatch]) -> None:
 
 
 def _by_encoder(dsn: str, batches: list[pa.RecordBatch]) -> None:
-    with psycopg.connect(dsn) as target, target.cursor() as cursor:
-        with cursor.copy("copy target from stdin (format binary)") as copy:
-            copy.write(binary_copy.HEADER)
-            for batch in batches:
-                copy.write(binary_copy.encode(batch))
-            copy.write(binary_copy.TRAILER)
+    statement = "copy target from stdin (format binary)"
+    with psycopg.connect(dsn) as target, target.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(binary_copy.HEADER)
+        for batch in batches:
+            copy.write(binary_copy.encode(batch))
+        copy.write(binary_copy.TRAILER)
 
 
 if __name__ == "__main__":
