@@ -5,12 +5,7 @@ its own and adds with decimals.
 """
 
 import asyncio
-import hashlib
-import hmac
-import io
-import json
 import os
-import secrets
 import signal
 import time
 from collections import defaultdict
@@ -19,15 +14,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncssh
-import httpx
 import polars as pl
 import psycopg
 import pytest
-import python_calamine
-from lxml import etree
+from tests.support.sources import Api, Row, Sftp, everything, names_in
 
 from simulator import Ports, Province, ProvinceError, frontdb, serving
 from simulator.__main__ import main
@@ -44,9 +37,9 @@ TABLES = {
     "contract": ("CONTRACT", ("BID_SECTION_CODE", "BIDDER_CODE"), "CONTRACT_PRICE", "CONTRACT_SIGN_TIME"),
     "performance": ("PERFORMANCE", ("BID_SECTION_CODE",), "SETTLE_PRICE", "FINISH_TIME"),
 }
+SOURCES = {dataset: (table, ("province", "city", "county")) for dataset, (table, *_) in TABLES.items()}
 NIGHTS = (date(2024, 8, 13), date(2024, 8, 14), date(2024, 8, 15), date(2024, 8, 16))
 CITY = {node.code: node.city for node in all_nodes()}
-Row = dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ def sights(province: Province) -> dict[date, Sight]:
     for night in NIGHTS:
         if night != province.night:
             assert province.advance() == night
-        rows = everything(province)
+        rows = everything(province, "trading", SOURCES)
         window = {
             key: sum((r["DATA_TIMESTAMP"] or "") > since.get(key, "") for r in live(key, rs))
             for key, rs in rows.items()
@@ -149,7 +142,7 @@ def test_a_county_reads_nothing_but_its_own_schema(province: Province) -> None:
 
 def test_an_sftp_login_sees_its_own_drops_only_and_cannot_write(province: Province) -> None:
     async def look() -> None:
-        async with sftp(province, "210203") as client:
+        async with Sftp(province.connections()["trading_210203"]) as client:
             names = await client.listdir("/")
             assert set(names) - {".", ".."} == {"outbox"}
             assert not await client.exists("/../210303")
@@ -182,55 +175,6 @@ def test_a_wrong_sftp_password_is_refused(province: Province) -> None:
 
     with pytest.raises(asyncssh.PermissionDenied):
         asyncio.run(enter())
-
-
-class Api:
-    """A reader of one city's API."""
-
-    def __init__(self, province: Province, node: str = "210200") -> None:
-        parts = urlsplit(province.connections()[f"trading_{node}"])
-        self.client, self.secret = parts.username or "", unquote(parts.password or "")
-        self.base, self.path = f"http://127.0.0.1:{parts.port}", parts.path
-        self.http = httpx.Client(base_url=self.base, timeout=20, trust_env=False)
-        self.bearer = ""
-
-    def sign(self, *parts: str) -> str:
-        return hmac.new(self.secret.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
-
-    def token(self, **changes: str) -> httpx.Response:
-        stamp, nonce = str(int(time.time())), secrets.token_hex(8)
-        body = {"client_id": self.client, "timestamp": stamp, "nonce": nonce}
-        body["signature"] = self.sign(self.client, stamp, nonce)
-        answer = self.http.post(f"{self.path}/oauth/token", json={**body, **changes})
-        self.bearer = answer.json().get("access_token", "")
-        return answer
-
-    def get(self, link: str, **changes: str) -> httpx.Response:
-        stamp, nonce = str(int(time.time())), secrets.token_hex(8)
-        headers = {
-            "Authorization": f"Bearer {self.bearer}",
-            "X-Timestamp": stamp,
-            "X-Nonce": nonce,
-            "X-Signature": self.sign("GET", link, stamp, nonce),
-        }
-        return self.http.get(link, headers={**headers, **changes})
-
-    def table(self, name: str) -> str:
-        return f"{self.path}/api/v1/{name}"
-
-    def all(self, name: str, limit: int = 100, to: str = "99991231235959") -> list[Row]:
-        link, rows, totals = f"{self.table(name)}?limit={limit}&to={to}", [], set()
-        while link:
-            answer = self.get(link)
-            assert answer.status_code == 200, answer.text
-            page = json.loads(answer.text)
-            assert page["table"] == name
-            assert len(page["rows"]) <= limit
-            rows += page["rows"]
-            totals.add(page["total"])
-            link = page["next"]
-        assert totals == {len(rows)}
-        return rows
 
 
 @pytest.fixture
@@ -343,14 +287,14 @@ def test_a_node_that_is_down_refuses_and_comes_back(province: Province, api: Api
                 psycopg.connect(uri)
             assert api.get(f"{api.table('BIDDER')}?limit=1").status_code == 503
             with pytest.raises(asyncssh.PermissionDenied):
-                asyncio.run(names_of(province, "210203"))
+                asyncio.run(names_in(province.connections()["trading_210203"]))
         finally:
             for code in ("210102", "210200", "210203"):
                 province.node_up(code)
     with psycopg.connect(uri) as connection:
         assert connection.execute("select count(*) from bid_section").fetchone()
     assert api.get(f"{api.table('BIDDER')}?limit=1").status_code == 200
-    assert "BIDDER_20240813.csv" in asyncio.run(names_of(province, "210203"))
+    assert "BIDDER_20240813.csv" in asyncio.run(names_in(province.connections()["trading_210203"]))
 
 
 def test_a_served_province_is_not_served_twice_and_a_busy_port_is_named(
@@ -381,11 +325,9 @@ def test_the_sources_serve_the_same_after_a_restart_and_catch_up_what_they_misse
         with psycopg.connect(province.connections()["trading_210000"]) as connection:
             clock = connection.execute("select exchange_clock()").fetchone()
         assert clock == ((night + timedelta(days=1)).strftime("%Y%m%d010000"),)
-        assert recount(everything(province), night) == told(province.truth().filter(pl.col("system") == "trading"))
+        assert recount(everything(province, "trading", SOURCES), night) == told(province.truth())
         _kill_the_server_and_a_half_done_advance(province)
-        assert recount(everything(province), province.night) == told(
-            province.truth().filter(pl.col("system") == "trading")
-        )
+        assert recount(everything(province, "trading", SOURCES), province.night) == told(province.truth())
         assert (province.state / "connections.json").stat().st_mode & 0o777 == 0o600
     finally:
         province.destroy()
@@ -403,128 +345,15 @@ def _kill_the_server_and_a_half_done_advance(province: Province) -> None:
     assert province.advance() == night
 
 
-# ---------------------------------------------------------------------------------------------------------- reading
-
-
-def everything(province: Province) -> dict[tuple[str, str], list[Row]]:
-    """All rows that each node shows, per (dataset, node): present versions, or every delivered row of the drops."""
-    found: dict[tuple[str, str], list[Row]] = {}
-    for node in province.nodes():
-        uri = province.connections()[f"trading_{node.code}"]
-        match urlsplit(uri).scheme:
-            case "postgresql":
-                tables = from_postgres(uri)
-            case "http":
-                reader = Api(province, node.code)
-                assert reader.token().status_code == 200
-                tables = {dataset: reader.all(entry[0], limit=500) for dataset, entry in TABLES.items()}
-            case _:
-                tables = asyncio.run(from_drops(province, node.code))
-        found |= {(dataset, node.code): rows for dataset, rows in tables.items()}
-    return found
-
-
-def from_postgres(uri: str) -> dict[str, list[Row]]:
-    found = {}
-    with psycopg.connect(uri, row_factory=psycopg.rows.dict_row) as connection:
-        for dataset, (table, *_) in TABLES.items():
-            rows = connection.execute(f"select * from {table.lower()}").fetchall()
-            found[dataset] = [{k.upper(): None if v is None else str(v) for k, v in row.items()} for row in rows]
-    return found
-
-
-def sftp(province: Province, node: str) -> "Sftp":
-    return Sftp(province.connections()[f"trading_{node}"])
-
-
-class Sftp:
-    """An SFTP session that checks the server's key."""
-
-    def __init__(self, uri: str) -> None:
-        self.parts = urlsplit(uri)
-
-    async def __aenter__(self) -> asyncssh.SFTPClient:
-        key = dict(parse_qsl(self.parts.query))["host_key"]
-        known = asyncssh.import_known_hosts(f"[127.0.0.1]:{self.parts.port} {key}\n")
-        self.connection = await asyncssh.connect(
-            "127.0.0.1",
-            self.parts.port or 0,
-            username=self.parts.username or "",
-            password=unquote(self.parts.password or ""),
-            known_hosts=known,
-            client_keys=None,
-        )
-        return await self.connection.start_sftp_client()
-
-    async def __aexit__(self, *_: object) -> None:
-        self.connection.close()
-        await self.connection.wait_closed()
-
-
-async def names_of(province: Province, node: str) -> list[str]:
-    async with sftp(province, node) as client:
-        return [str(name) for name in await client.listdir("/outbox")]
-
-
-async def from_drops(province: Province, node: str) -> dict[str, list[Row]]:
-    """Rows of the last revision of each period."""
-    last: dict[tuple[str, str], tuple[int, list[Row]]] = {}
-    async with sftp(province, node) as client:
-        for name in sorted(await client.listdir("/outbox")):
-            if not str(name).endswith(".manifest.json"):
-                continue
-            async with client.open(f"/outbox/{name}", "rb") as file:
-                manifest = json.loads(await file.read())
-            async with client.open(f"/outbox/{manifest['file']}", "rb") as file:
-                content = await file.read()
-            assert hashlib.sha256(content).hexdigest() == manifest["sha256"]
-            rows = READERS[manifest["file"].rsplit(".", 1)[1]](content)
-            assert len(rows) == manifest["rows"]
-            assert manifest["node_code"] == node
-            key = (manifest["table"], manifest["period"])
-            if manifest["revision"] > last.get(key, (0, []))[0]:
-                last[key] = (manifest["revision"], rows)
-    datasets = {table: dataset for dataset, (table, *_) in TABLES.items()}
-    found: dict[str, list[Row]] = {dataset: [] for dataset in TABLES}
-    for (table, _), (_, rows) in sorted(last.items()):
-        found[datasets[table]] += rows
-    return found
-
-
-def read_csv(content: bytes) -> list[Row]:
-    frame = pl.read_csv(content.decode("gb18030").encode(), infer_schema=False)
-    return frame.to_dicts()
-
-
-def read_xlsx(content: bytes) -> list[Row]:
-    rows = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
-    assert "单位：万元" in rows[0][0]
-    return [{str(k): None if v == "" else str(v) for k, v in zip(rows[2], row, strict=True)} for row in rows[3:]]
-
-
-def read_xml(content: bytes) -> list[Row]:
-    found = []
-    for record in etree.fromstring(content).findall("DES"):
-        row: Row = {field.tag: field.text for field in record.find("CONTEXT")}
-        if record.findtext("TITLE/DATA_TYPE") == "3":
-            assert row["IS_DELETE"] in ("0", "F")
-            row["IS_DELETE"] = "1"
-        found.append(row)
-    return found
-
-
-READERS = {"csv": read_csv, "xlsx": read_xlsx, "xml": read_xml}
-
-
 # --------------------------------------------------------------------------------------------------------- counting
 
 
 def told(truth: pl.DataFrame) -> dict[tuple[str, str, str], tuple[object, ...]]:
-    """The simulator's truth in the form of :func:`recount`."""
+    """The simulator's truth of trading in the form of :func:`recount`."""
     columns = ("live_keys", "deleted_keys", "amount_yuan", "held_keys", "held_amount_yuan")
     return {
         (row["dataset"], row["node_code"], row["type_code"]): tuple(row[column] for column in columns)
-        for row in truth.to_dicts()
+        for row in truth.filter(pl.col("system") == "trading").to_dicts()
     }
 
 
