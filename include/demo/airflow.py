@@ -81,12 +81,15 @@ class Airflow:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**os.environ, "PATH": path, **own}
 
+    def migrate(self) -> None:
+        """Bring the metadata database to this version of Airflow, unless Airflow is running."""
+        if not all(service.process() for service in self.services):
+            _run_to_end(["db", "migrate"], self.environment(), self.layout)
+
     def start(self) -> None:
-        """Migrate the metadata and start what does not run yet; returns when Airflow is healthy and knows `nightly`."""
+        """Start what does not run yet, on migrated metadata; returns when Airflow is healthy and knows `nightly`."""
         self._write_password()
         env = self.environment()
-        if not all(service.process() for service in self.services):
-            _run_to_end(["db", "migrate"], env, self.layout)
         for name, service in zip(COMPONENTS, self.services, strict=True):
             service.start([sys.executable, "-m", "airflow", name], env, self.layout.airflow)
         wait_until(self._is_healthy, self.services, "Airflow", 120)

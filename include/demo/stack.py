@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +55,15 @@ class Stack:
         airflow = Airflow(self.layout, self._database("airflow"))
         if not airflow.services[0].process():
             check_port(self.layout.airflow_port, "Airflow", "YINGSHANG_AIRFLOW_PORT")
-        if not self.simulated.is_generated:
-            say("simulated province: making its history")
-            self._generate(options)
-        say("simulated province: starting its servers")
-        self._start_province()
-        say("Airflow: metadata, api-server, scheduler, dag-processor, triggerer")
+        with ThreadPoolExecutor(1) as beside:
+            migrating = beside.submit(airflow.migrate)
+            if not self.simulated.is_generated:
+                say("simulated province: making its history (Airflow's metadata meanwhile)")
+                self._generate(options)
+            say("simulated province: starting its servers")
+            self._start_province()
+            migrating.result()
+        say("Airflow: api-server, scheduler, dag-processor, triggerer")
         airflow.start()
         self.airflow = airflow
         return airflow
