@@ -81,9 +81,16 @@ def present(
 ) -> pl.DataFrame:
     """The last good version of each key with some of its ``columns``; only those ``where`` holds, tombstones included.
 
-    Columns: key, cursor, ``columns``, book columns, ``_row`` place in the night's file. Versions of the base history
-    are filtered while they are read, so that a few of millions cost little memory.
+    Columns: key, cursor, ``columns``, book columns, ``_row`` place in the night's file.
     """
+    return present_lazily(books, dataset, columns, upto, where).collect()
+
+
+def present_lazily(
+    books: Books, dataset: str, columns: Sequence[str] = (), upto: int | None = None, where: pl.Expr | None = None
+) -> pl.LazyFrame:
+    """As :func:`present`; versions of the base history are filtered while they are read, so that a few of millions
+    cost little memory."""
     table = books.system.table(dataset)
     keys = list(table.key)
     wanted = list(dict.fromkeys([*keys, table.cursor, *columns, *BOOK_COLUMNS]))
@@ -100,11 +107,11 @@ def present(
     if where is not None:
         base = base.filter(where)
     if not later:
-        return base.collect()
+        return base
     last = pl.concat(later).sort(table.cursor, maintain_order=True)
     last = last.unique(keys, keep="last", maintain_order=True)
-    kept = base.join(last.lazy().select(keys), on=keys, how="anti", maintain_order="left").collect()
-    return pl.concat([kept, last if where is None else last.filter(where)])
+    kept = base.join(last.lazy().select(keys), on=keys, how="anti", maintain_order="left")
+    return pl.concat([kept, (last if where is None else last.filter(where)).lazy()])
 
 
 def sampled(books: Books, rng: np.random.Generator, dataset: str, count: int) -> pl.DataFrame:
@@ -176,15 +183,23 @@ def broken(models: pl.DataFrame, table: Table, changes: Sequence[dict[str, str |
 
 
 def usual_changes(
-    books: Books, rng: np.random.Generator, table: Table, busy: pl.DataFrame, night: date, sizes: dict[str, int]
+    books: Books,
+    rng: np.random.Generator,
+    table: Table,
+    busy: pl.DataFrame,
+    night: date,
+    sizes: dict[str, int],
+    free: pl.Expr | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Live records of the base history again: ``sizes`` of each kind (correction, resent, tombstone), none of ``busy``.
 
-    Corrections still say what the records said; the caller changes them.
+    Corrections still say what the records said; the caller changes them. ``free``: those that may change at all, at
+    least a third of all.
     """
     keys = list(table.key)
     wanted = sum(sizes.values())
-    rows = sampled(books, rng, table.dataset, wanted + wanted // 8 + 4)
+    rows = sampled(books, rng, table.dataset, wanted + wanted // 8 + 4 if free is None else 4 * wanted + 40)
+    rows = rows if free is None else rows.filter(free)
     rows = rows.join(busy.select(keys), on=keys, how="anti", maintain_order="left")
     found, place = {}, 0
     for kind, size in sizes.items():

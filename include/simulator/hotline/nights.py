@@ -33,7 +33,7 @@ def next_night(context: Context, books: Books, night: date) -> Night:
     counters = dict(books.meta.counters[context.system.name])
     delivered, late = _orders(context, books, rng, night)
     delivered |= _people(context, books, rng, night, counters)
-    serial = 10_000_000 + (day_of(night) - LAST) * 10_000
+    serial = 10_000_000 + (day_of(night) - LAST) * 10_001
     for table in (WORK_ORDER, CALLBACK):
         new = back_dated(books, rng, table, delivered[table.dataset])
         bad = bad_rows(context, rng, new, table.dataset, max(2, int(new.height * 0.0005)), serial)
