@@ -22,3 +22,10 @@ def test_the_simulated_table_is_that_of_the_contract(name: str, table: Table) ->
 
 def test_every_dataset_is_simulated() -> None:
     assert set(TABLES) == set(CONTRACTS)
+
+
+@pytest.mark.parametrize(("name", "table"), TABLES.items(), ids=TABLES.keys())
+def test_numbers_at_the_source_are_numbers_in_the_contract(name: str, table: Table) -> None:
+    columns = CONTRACTS[name].columns
+    assert set(table.integers) == {column.name for column in columns if column.kind == "integer"}
+    assert {table.price} - {None} == {column.name for column in columns if column.kind == "decimal"}
