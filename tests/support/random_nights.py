@@ -31,6 +31,7 @@ class RandomNights(ABC):
 
     Attributes:
         away: nodes that deliver nothing, each in these nights (by number).
+        undone: batches that are withdrawn or superseded each night after the first, some of them readmitted at once.
         most: rows of a batch in the first night at most; later ones have at most a fifth of it.
     """
 
@@ -42,6 +43,7 @@ class RandomNights(ABC):
     number: int = 0
     away: Mapping[str, range] = field(default_factory=dict)
     most: int = 20
+    undone: int = 3
     waiting: list[int] = field(default_factory=list)
     admitted: list[int] = field(default_factory=list)
 
@@ -71,7 +73,7 @@ class RandomNights(ABC):
         self.admitted += chosen
         self.waiting = kept_back
         if self.number and self.admitted:
-            for batch_id in self.random.sample(self.admitted, min(3, len(self.admitted))):
+            for batch_id in self.random.sample(self.admitted, min(self.undone, len(self.admitted))):
                 self.log.say(self.random.choice(["withdrawn", "superseded"]), batch_id)
                 if self.random.random() < 0.3:
                     self.log.say("admitted", batch_id)
