@@ -1,4 +1,4 @@
-"""The marts beside the simulated province's own books: live keys and sums in yuan per dataset, node and type."""
+"""The marts beside the simulated province's own books: live keys and sums per system, dataset, node and class."""
 
 import csv
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from psycopg import Connection
 
 HELD_ABOVE_YUAN = 3_000_000_000
 
-Key = tuple[str, str, str]
-"""dataset, node_code, type_code"""
+Key = tuple[str, str, str, str]
+"""system, dataset, node_code, type_code: the class of the record, empty for datasets that have none"""
 
 
 @dataclass(frozen=True)
@@ -40,34 +40,73 @@ with amounts as (
         where dataset in ('notice', 'result', 'performance')
         order by dataset, record_key, lot_key
     ) as records
+),
+records as (
+    select 'trading' as system, dataset, node_code, type_code, yuan from amounts
+    union all
+    select 'supervision', 'batch', '210000', '', null from marts.dim_batch
+    union all
+    select 'supervision', 'issue', source_node_code, environment_code, null from marts.fct_issue
+    union all
+    select 'supervision', 'issue_event', node_code, event_type, null from marts.fct_issue_event
+    union all
+    select 'supervision', 'issue_outcome', node_code, outcome_type, amount_yuan from marts.fct_issue_outcome
+    union all
+    select 'hotline', 'department', '210000', '', null from marts.dim_department
+    union all
+    select 'hotline', 'expert', '210000', '', null from marts.dim_expert
+    union all
+    select 'hotline', 'expert_session', node_code, '', null from marts.fct_expert_session
+    union all
+    select 'hotline', 'policy_week', node_code, '', null from marts.fct_policy_week
+    union all
+    select 'hotline', 'work_order', node_code, left(class_code, 2), null from marts.fct_work_order
+    union all
+    select 'hotline', 'callback', node_code, '', null from marts.fct_callback
+    union all
+    select 'sunshine', 'registration', node_code, '', new_users from marts.fct_registration
+    union all
+    select 'sunshine', 'evaluation', node_code, '', participants from marts.fct_evaluation
+    union all
+    select 'sunshine', 'petition', node_code, '', complaints + reports from marts.fct_petition
+    union all
+    select
+        'sunshine', 'tracked_problem', node_code,
+        case problem_kind when 'public' then '1' when 'potential' then '2' else '' end, null
+    from marts.fct_tracked_problem
 )
 select
+    system,
     dataset,
     node_code,
-    type_code,
+    coalesce(type_code, ''),
     count(*),
     coalesce(sum(yuan) filter (where yuan <= %(held)s), 0),
     count(*) filter (where yuan > %(held)s),
     coalesce(sum(yuan) filter (where yuan > %(held)s), 0)
-from amounts
-group by dataset, node_code, type_code
+from records
+group by system, dataset, node_code, coalesce(type_code, '')
+union all
+select 'sunshine', 'disclosure', node_code, replace(category_code, 'unknown', ''), count(*), 0, 0, 0
+from marts.fct_disclosure
+group by node_code, category_code
 """
 
 
 def totals_in_marts(reader: Connection[Any]) -> dict[Key, Total]:
-    """What the BI tool's role sees: dataset, node, type -> live keys and sums in yuan."""
+    """What the BI tool's role sees: system, dataset, node, class -> live keys and sums in yuan (or of counts)."""
     rows = reader.execute(IN_MARTS, {"held": HELD_ABOVE_YUAN}).fetchall()
-    return {(row[0], row[1], row[2]): Total(*row[3:]) for row in rows}
+    return {(row[0], row[1], row[2], row[3]): Total(*row[4:]) for row in rows}
 
 
 def totals_in_books(truth_csv: Path) -> dict[Key, Total]:
-    """The same from the simulator's own books of trading."""
+    """The same from the simulator's own books."""
     found: dict[Key, Total] = {}
     with truth_csv.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["system"] != "trading" or int(row["live_keys"]) == 0:
+            if int(row["live_keys"]) == 0:
                 continue
-            found[row["dataset"], row["node_code"], row["type_code"]] = Total(
+            found[row["system"], row["dataset"], row["node_code"], row["type_code"]] = Total(
                 int(row["live_keys"]),
                 Decimal(row["amount_yuan"] or 0),
                 int(row["held_keys"]),
@@ -77,7 +116,7 @@ def totals_in_books(truth_csv: Path) -> dict[Key, Total]:
 
 
 def differences(reader: Connection[Any], truth_csv: Path) -> list[str]:
-    """A line for each (dataset, node, type) whose totals in the marts are not those of the books, to the cent."""
+    """A line for each system, dataset, node and class whose totals differ between marts and books, to the cent."""
     marts, books = totals_in_marts(reader), totals_in_books(truth_csv)
     return [
         f"{key}: marts {marts.get(key)}, books {books.get(key)}"

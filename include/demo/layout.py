@@ -36,6 +36,11 @@ class Layout:
         return self.state / "province"
 
     @property
+    def registry(self) -> Path:
+        """Where the program looks for a registry of the installation's own (yingshang.settings)."""
+        return self.state / "registry"
+
+    @property
     def warehouse(self) -> Path:
         return self.state / "warehouse"
 

@@ -11,11 +11,24 @@ from rich.table import Table
 from demo.airflow import USER, Airflow
 from demo.books import Key, Total, differences, totals_in_books, totals_in_marts
 from demo.layout import DemoError
+from yingshang.cli.figures import figures_table, summary
+from yingshang.quality.figures import PublishedFigures, published_figures
 from yingshang.warehouse import dsn
 
+SHOWN_DIFFERENCES = 3
 LOADED = """
-select dataset, sum(source_rows), sum(raw_rows), sum(quarantined_rows), sum(duplicate_rows), count(*)
-from ops.batch group by dataset order by dataset
+select
+    system, dataset, count(*), sum(source_rows)::bigint, sum(raw_rows)::bigint, sum(quarantined_rows)::bigint,
+    sum(duplicate_rows)::bigint
+from ops.batch
+group by system, dataset
+order by array_position(array['trading', 'supervision', 'hotline', 'sunshine'], system), dataset
+"""
+PROVISIONS = """
+select system, count(*), count(*) filter (where not is_missing), count(*) filter (where last_arrival_night is null)
+from marts.rpt_provision
+group by system
+order by array_position(array['trading', 'supervision', 'hotline', 'sunshine'], system)
 """
 SPAN = """
 select
@@ -42,46 +55,76 @@ group by r.run_id, r.night order by r.opened_at
 class Answers:
     """What the ledger and the marts say."""
 
-    loaded: list[tuple[str, int, int, int, int, int]]
-    in_marts: Counter[str]
-    in_books: Counter[str]
+    loaded: list[tuple[str, str, int, int, int, int, int]]
+    provisions: list[tuple[str, int, int, int]]
+    figures: PublishedFigures
+    in_marts: Counter[tuple[str, str]]
+    in_books: Counter[tuple[str, str]]
     differences: list[str]
     span: tuple[int, int, float, int]
     nights: list[tuple[str, int, int, int, int, str]]
 
 
 def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: float) -> None:
-    """Print the tables; marts are read as the BI tool's role reads them.
-
-    Raises:
-        DemoError: the marts differ from the province's own books.
-    """
+    """Print the tables; marts are read as the BI tool's role reads them."""
     answers = _ask(truth_csv)
-    rows = Table(title="Rows per dataset of trading", title_justify="left")
-    for name in ("dataset", "batches", "read", "loaded", "quarantined", "identical", "in marts", "in the books"):
-        rows.add_column(name, justify="left" if name == "dataset" else "right")
-    for dataset, read, loaded, quarantined, identical, batches in answers.loaded:
-        keys = (answers.in_marts[dataset], answers.in_books[dataset])
-        numbers = (batches, read, loaded, quarantined, identical, *keys)
-        rows.add_row(dataset, *(f"{number:,}" for number in numbers))
-    console.print(rows)
+    console.print(_rows(answers))
+    console.print(_provisions(answers))
     nights = Table(title="Nights", title_justify="left")
     for name in ("night", "nodes arrived", "checks passed", "published"):
         nights.add_column(name, justify="left" if name in ("night", "published") else "right")
     for night, arrived, nodes, passed, checks, published in answers.nights:
         nights.add_row(night, f"{arrived} of {nodes}", f"{passed} of {checks}", published or "not published")
     console.print(nights)
+    console.print(figures_table(answers.figures))
     types, industries, yuan, held = answers.span
     console.print(
         f"transaction types [bold]{types}[/] · industries [bold]{industries}[/] · "
         f"contracts {yuan:,.2f} yuan · lots held for confirmation {held}"
     )
+    console.print(f"[bold]{summary(answers.figures)}[/] (`yingshang figures`)", highlight=False)
+    if answers.differences:
+        console.print(f"[yellow]the marts differ from the books[/] in {len(answers.differences)} totals, as in:")
+        for line in answers.differences[:SHOWN_DIFFERENCES]:
+            console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+    else:
+        console.print("all live keys and sums of the marts are those of the province's own books")
     console.print(f"Airflow    {airflow.url}  user {USER}  password {airflow.password}")
     console.print(f"marts      psql '{_plain_dsn()}'  (schema marts)", soft_wrap=True)
     console.print(f"data docs  {_data_docs()}", soft_wrap=True)
     console.print(
         f"done in {seconds:.0f} s. `make demo` again goes on with the next nights, `make stop` ends everything."
     )
+
+
+def _rows(answers: Answers) -> Table:
+    table = Table(title="Rows per dataset", title_justify="left")
+    for name in ("system", "dataset"):
+        table.add_column(name)
+    for name in ("batches", "read", "loaded", "quarantined", "identical", "in marts", "in the books"):
+        table.add_column(name, justify="right")
+    before = ""
+    for system, dataset, *numbers in answers.loaded:
+        if before not in ("", system):
+            table.add_section()
+        keys = (answers.in_marts[system, dataset], answers.in_books[system, dataset])
+        table.add_row("" if system == before else system, dataset, *(f"{number:,}" for number in (*numbers, *keys)))
+        before = system
+    return table
+
+
+def _provisions(answers: Answers) -> Table:
+    table = Table(title="Provisions of the last night", title_justify="left")
+    table.add_column("system")
+    for name in ("owed", "arrived", "missing", "never came"):
+        table.add_column(name, justify="right")
+    for system, owed, arrived, never in answers.provisions:
+        table.add_row(system, *(f"{number:,}" for number in (owed, arrived, owed - arrived, never)))
+    table.add_section()
+    columns = list(zip(*((owed, arrived, never) for _, owed, arrived, never in answers.provisions), strict=True))
+    owed, arrived, never = (sum(column) for column in columns)
+    table.add_row("all", *(f"{number:,}" for number in (owed, arrived, owed - arrived, never)))
+    return table
 
 
 def _plain_dsn() -> str:
@@ -95,10 +138,10 @@ def _data_docs() -> str:
     return (settings().data_docs / "index.html").as_uri()
 
 
-def _keys(totals: dict[Key, Total]) -> Counter[str]:
-    counted: Counter[str] = Counter()
-    for (dataset, _, _), total in totals.items():
-        counted[dataset] += total.live_keys
+def _keys(totals: dict[Key, Total]) -> Counter[tuple[str, str]]:
+    counted: Counter[tuple[str, str]] = Counter()
+    for (system, dataset, _, _), total in totals.items():
+        counted[system, dataset] += total.live_keys
     return counted
 
 
@@ -109,6 +152,8 @@ def _ask(truth_csv: Path) -> Answers:
             raise DemoError("marts.fct_transaction gives no answer")
         return Answers(
             loaded=owner.execute(LOADED).fetchall(),
+            provisions=reader.execute(PROVISIONS).fetchall(),
+            figures=published_figures(),
             in_marts=_keys(totals_in_marts(reader)),
             in_books=_keys(totals_in_books(truth_csv)),
             differences=differences(reader, truth_csv),

@@ -14,6 +14,7 @@ import psycopg
 from demo.airflow import Airflow
 from demo.layout import DemoError, Layout, check_port, check_room
 from demo.processes import Service, wait_until
+from demo.registry import write_registry
 from localpg import Cluster
 from simulator import Province, ProvinceError
 from yingshang import secrets
@@ -60,6 +61,7 @@ class Stack:
             if not self.simulated.is_generated:
                 say("simulated province: making its history (Airflow's metadata meanwhile)")
                 self._generate(options)
+            write_registry(self.layout.registry, self.simulated)
             say("simulated province: starting its servers")
             self._start_province()
             migrating.result()

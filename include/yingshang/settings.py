@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     state: Path = Field(PROJECT_ROOT / ".state", description="folder for everything the program writes")
     landing_url: str = Field("", description="fsspec URL of the landing zone; empty: <state>/landing")
     connections_file: Path | None = Field(None, description="conn_id -> URI, JSON, as Airflow's local backend")
-    registry: Path | None = Field(None, description="folder of the registry; empty: include/registry")
+    registry: Path | None = Field(None, description="registry's folder; empty: <state>/registry, or include/registry")
     keys_file: Path | None = Field(None, description="HMAC and quarantine keys, JSON")
     quarantine_days: int = Field(90, description="days until a quarantined payload expires")
     cut_off_hour: int = Field(5, description="hour of the day (Asia/Shanghai) at which a night closes at the latest")
@@ -51,7 +51,9 @@ class Settings(BaseSettings):
 
     @property
     def registry_dir(self) -> Path:
-        return self.registry or self.home / "include" / "registry"
+        """The registry of this installation, where it has one of its own; else the project's."""
+        own = self.state / "registry"
+        return self.registry or (own if (own / "nodes.csv").is_file() else self.home / "include" / "registry")
 
     @property
     def dbt_dir(self) -> Path:

@@ -1,9 +1,7 @@
-"""A demo of its own for the module: state in a temporary folder, free ports, the tiny province, its registry."""
+"""A demo of its own for the module: state in a temporary folder, free ports, the tiny province."""
 
-import csv
 import datetime as dt
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,8 +18,6 @@ from demo.airflow import Airflow
 from demo.layout import Layout
 from localpg import Cluster, free_port
 from simulator import Province
-from simulator.fleet import fleet
-from yingshang.settings import PROJECT_ROOT
 from yingshang.warehouse import dsn
 
 
@@ -73,37 +69,16 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     state = tmp_path_factory.mktemp("demo")
     layout = Layout(state, free_port(), free_port())
-    registry = tmp_path_factory.mktemp("registry")
-    _tiny_registry(registry)
     with pytest.MonkeyPatch.context() as patch:
         use_state(patch, state)
         patch.setenv("YINGSHANG_AIRFLOW_PORT", str(layout.airflow_port))
         patch.setenv("YINGSHANG_WAREHOUSE_PORT", str(layout.warehouse_port))
-        patch.setenv("YINGSHANG_REGISTRY", str(registry))
         patch.setenv("YINGSHANG_RETRY_SECONDS", "1")
         running = Demo(layout)
         try:
             yield running
         finally:
             running.command("clean")
-
-
-def _tiny_registry(folder: Path) -> None:
-    """The registry of the project, cut down to the nodes that the tiny province has."""
-    source = PROJECT_ROOT / "include" / "registry"
-    providers = {node.code for node in fleet("tiny").nodes}
-    chosen = {"nodes.csv": providers | {node.city for node in fleet("tiny").nodes}, "provisions.csv": providers}
-    for path in source.iterdir():
-        shutil.copy(path, folder / path.name)
-    for name, nodes in chosen.items():
-        with (source / name).open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if row["node_code"] in nodes]
-            fields = list(reader.fieldnames or [])
-        with (folder / name).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fields, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
 
 
 def wait_for_run(airflow: Airflow, run_id: str, seconds: float = 300) -> str:

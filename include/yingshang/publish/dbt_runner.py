@@ -260,8 +260,8 @@ def _profile_variables() -> dict[str, str]:
 
 def _registry_variables(project: Path) -> dict[str, str]:
     """An installation's own registry reaches dbt through a link: dbt takes seeds from folders of its project only."""
-    registry, links = settings().registry, project / "registries"
-    if registry is None or not links.is_dir():
+    registry, links = settings().registry_dir, project / "registries"
+    if registry == settings().home / "include" / "registry" or not links.is_dir():
         return {}
     for link in links.iterdir():
         if link.is_symlink() and not link.exists():  # its installation is gone

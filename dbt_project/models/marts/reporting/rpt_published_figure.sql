@@ -109,7 +109,7 @@ with
             b.batch_no,
             d.last_day,
             count(*) filter (where i.assigned_at < d.end_at) as assigned,
-            count(*) filter (where r.is_resolved) as resolved
+            count(*) filter (where i.assigned_at < d.end_at and r.is_resolved) as resolved
         from ends as d
         cross join {{ ref("fct_issue") }} as i
         left join {{ ref("dim_batch") }} as b on b.batch_code = i.batch_code
@@ -163,14 +163,13 @@ with
             bool_or(is_unknown_village) as is_unknown_village,
             {%- for moment in moments %}
                 count(*) filter (
-                    where {{ is_by("published_at", "sunshine_disclosures", moment) }}
+                    where not is_withdrawn and {{ is_by("published_at", "sunshine_disclosures", moment) }}
                 ) as disclosures_{{ moment }},
                 coalesce(
                     bool_or({{ is_by("published_at", "villages_covered", moment) }}), false
                 ) as is_covered_{{ moment }}{{ "," if not loop.last }}
             {%- endfor %}
         from {{ ref("fct_disclosure") }}
-        where not is_withdrawn
         group by village_code
     ),
 
