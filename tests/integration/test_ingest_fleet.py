@@ -1,11 +1,16 @@
 """The whole fleet: four systems, 22 datasets, 1,100 provisions in one night."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conftest import Warehouse
+from tests.support.checker import assert_nothing_lost, assert_reads_equal_books
 from tests.support.quality_ledger import add_batch, open_night
+from tests.support.whole_fleet import keys_in_books, keys_in_raw, read_night, write_registry
 
+from simulator import Province
 from yingshang.contracts import Contract, load_contracts
 from yingshang.contracts.registry import load_registry
 from yingshang.quality import run_landing_gate
@@ -65,3 +70,32 @@ def test_the_landing_gate_judges_1100_batches_of_four_systems_in_one_go(warehous
     assert judged == (22, report.checks)
     rules = sum(len(expectations) for expectations in landing_suites(contracts).values())
     assert report.checks == rules
+
+
+@pytest.fixture
+def province(tmp_path: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
+    running = Province(tmp_path / "province", seed=7, profile="tiny")
+    try:
+        running.start()
+        monkeypatch.setenv("YINGSHANG_REGISTRY", str(write_registry(tmp_path / "registry", running)))
+        warehouse.add_connections(running.connections())
+        yield running
+    finally:
+        running.destroy()
+
+
+@pytest.mark.timeout(600)
+def test_nights_of_all_systems_equal_the_books(warehouse: Warehouse, province: Province) -> None:
+    registry = load_registry()
+    truth = province.state / "truth"
+    for number in range(3):
+        night = province.advance() if number else province.night
+        closed, gated = read_night(night, f"run-{number}")
+        assert set(closed.systems) == set(registry.systems)
+        assert all(verdict.share == 1 for verdict in closed.systems.values()), closed.systems
+        assert gated.refused == ()
+        with warehouse.connect("owner") as owner:
+            assert_nothing_lost(owner)
+            if number == 0:
+                assert_reads_equal_books(owner, "run-0", truth / f"{night}_reads.csv")
+            assert keys_in_raw(owner) == keys_in_books(truth / f"{night}.csv"), night
