@@ -49,7 +49,7 @@ def reject(batch: int = typer.Argument(help="Number of the batch."), reason: str
 def _say(done: Override) -> None:
     typer.echo(f"batch {done.batch_id} ({done.dataset} of {done.node_code}): {done.event}; the next build takes it in")
     for batch_id in done.superseded:
-        typer.echo(f"batch {batch_id} of the same drop period: superseded")
+        typer.echo(f"batch {batch_id}, whose place it takes: superseded")
     if done.hint:
         typer.echo(done.hint)
 

@@ -19,8 +19,8 @@ Decision = Literal["accept", "reject"]
 class Override:
     """What became of the batch.
 
-    ``superseded``: the drops of the same period that an accepted one replaces. ``hint``: what else a person may want to
-    do.
+    ``superseded``: what an accepted batch takes the place of: the drops of the same period, what a replacement has read
+    again, and what was replayed of these. ``hint``: what else a person may want to do.
     """
 
     batch_id: int
@@ -41,8 +41,8 @@ def override(batch_id: int, decision: Decision, *, reason: str, actor: str | Non
 
     Args:
         decision: ``accept`` writes ``admitted``, and ``superseded`` for an admitted drop of the same period, whatever
-            the revisions: the person's word counts. ``reject`` writes ``withdrawn``. Either holds for the same file
-            where later nights have read it again.
+            the revisions: the person's word counts. ``reject`` writes ``withdrawn``, also for what was replayed of the
+            batch. Either holds for the same file where later nights have read it again.
         reason: why; kept with the event.
         actor: who; the operating system's user when None.
 
@@ -65,8 +65,11 @@ def override(batch_id: int, decision: Decision, *, reason: str, actor: str | Non
         hint = None
         if decision == "accept":
             superseded = [one.batch_id for one in rivals if one.event == "admitted" or one.is_same_file]
+            superseded += ledger.replaced_by(connection, [batch_id])
+            superseded += ledger.replays_of(connection, superseded)
         else:
             decided += [one.batch_id for one in rivals if one.is_same_file]
+            decided += ledger.replays_of(connection, decided)
             hidden = [one.batch_id for one in rivals if one.event == "superseded"]
             if batch.event == "admitted" and hidden:
                 newest = hidden[-1]

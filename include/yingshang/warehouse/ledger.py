@@ -68,6 +68,8 @@ __all__ = [
     "recent_nights",
     "record_events",
     "record_provision",
+    "replaced_by",
+    "replays_of",
     "unjudged_batches",
     "visible_batches",
     "windows_of_night",
@@ -268,9 +270,11 @@ def record_events(
 
 
 def admit(connection: PgConnection, batch_ids: Collection[int], *, reason: str, actor: str) -> list[Event]:
-    """Admit batches; of the drops of one period only the newest revision stays visible. Commit at once after it.
+    """Admit batches, and supersede what they take the place of. Commit at once after it.
 
-    An older drop of a period is superseded (whether it was visible or is among ``batch_ids``).
+    Of the drops of one period only the newest revision stays visible: an older one is superseded (whether it was
+    visible or is among ``batch_ids``). A replacement supersedes the visible windows and reloads of its provision and
+    night that lie within its bounds. What was replayed of a batch that is hidden is hidden with it.
 
     Raises:
         UsageError: a batch does not exist.
@@ -288,10 +292,51 @@ def admit(connection: PgConnection, batch_ids: Collection[int], *, reason: str, 
         if identity not in newest or _revision(one) > _revision(newest[identity]):
             newest[identity] = one
     kept = {one.batch_id for one in newest.values()}
-    superseded = sorted({one.batch_id for one in [*rivals, *drops]} - kept)
+    older = sorted({one.batch_id for one in [*rivals, *drops]} - kept)
     admitted = [one.batch_id for one in wanted if one.kind != "drop" or one.batch_id in kept]
-    events = record_events(connection, superseded, "superseded", reason="a newer drop of the same period", actor=actor)
+    replaced = replaced_by(connection, admitted)
+    events = record_events(connection, older, "superseded", reason="a newer drop of the same period", actor=actor)
+    events += record_events(connection, replaced, "superseded", reason="read again in its place", actor=actor)
+    sources = [one.replay_of for one in wanted if one.replay_of is not None]
+    hidden = [one.batch_id for one in _batches(connection, "b.batch_id = any(%s)", (sources,)) if not one.is_visible]
+    replays = replays_of(connection, [*older, *replaced, *hidden])
+    events += record_events(connection, replays, "superseded", reason="what it replays is hidden", actor=actor)
+    admitted = [one for one in admitted if one not in replays]
     return events + record_events(connection, admitted, "admitted", reason=reason, actor=actor)
+
+
+def replaced_by(connection: PgConnection, batch_ids: Sequence[int]) -> list[int]:
+    """Visible batches that the replacements among ``batch_ids`` take the place of, by id."""
+    rows = connection.execute(
+        """select distinct b.batch_id
+        from ops.batch n
+        join ops.batch b using (system, dataset, node_code, night)
+        cross join lateral (
+            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
+        ) last
+        where n.batch_id = any(%s) and n.is_replacement and n.kind in ('window', 'reload')
+            and b.kind in ('window', 'reload') and b.batch_id < n.batch_id and last.event = 'admitted'
+            and (n.cursor_low is null or b.cursor_low >= n.cursor_low)
+            and (b.cursor_high is null or b.cursor_high <= n.cursor_high)
+        order by 1""",
+        (list(batch_ids),),
+    )
+    return [batch_id for (batch_id,) in rows]
+
+
+def replays_of(connection: PgConnection, batch_ids: Sequence[int]) -> list[int]:
+    """The batches that loaded quarantined rows of these batches and are not hidden yet, by id."""
+    rows = connection.execute(
+        """select b.batch_id
+        from ops.batch b
+        left join lateral (
+            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
+        ) last on true
+        where b.replay_of = any(%s) and coalesce(last.event, 'admitted') = 'admitted'
+        order by b.batch_id""",
+        (list(batch_ids),),
+    )
+    return [batch_id for (batch_id,) in rows]
 
 
 def events_of(

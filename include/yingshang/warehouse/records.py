@@ -38,6 +38,8 @@ class NewBatch:
     """A batch to be written. Rows: source = raw + quarantined + duplicate. Cursors are text yyyyMMddHHmmss.
 
     ``cursor_low`` is exclusive and None for a read from the beginning; ``cursor_high`` is inclusive.
+    ``replay_of``: the batch whose quarantined rows a replay loads. ``is_replacement``: once admitted, it takes the
+    place of what the same provision delivered before for the same night and range.
     """
 
     batch_id: int
@@ -64,6 +66,8 @@ class NewBatch:
     landing_uri: str | None = None
     landing_bytes: int | None = None
     landing_sha256: str | None = None
+    replay_of: int | None = None
+    is_replacement: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
