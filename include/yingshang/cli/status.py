@@ -1,10 +1,11 @@
-"""``yingshang status``: what is published, the last nights, how old each provision is, what waits."""
+"""``yingshang status``: what is published, the last nights, how old each provision is, how good, what waits."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections import Counter
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from yingshang.quality.scorecard import SourceLevel
     from yingshang.quality.status import NightStatus, ProvisionStatus, Status
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -43,6 +45,7 @@ def command(
     console.print(_nights(found.nights))
     console.print(_fleet(found.provisions))
     _say_behind(console, found, everything)
+    _say_levels(console, found.levels, everything)
     _say_waiting(console, found)
 
 
@@ -141,6 +144,52 @@ def _by_node(groups: dict[tuple[str, ...], list[ProvisionStatus]]) -> dict[tuple
     }
 
 
+def _say_levels(console: Console, levels: list[SourceLevel], everything: bool) -> None:
+    if not levels:
+        return
+    nodes: dict[str, list[SourceLevel]] = {}
+    for one in levels:
+        nodes.setdefault(one.node_code, []).append(one)
+    counts = Counter(systems[0].node_quality_level for systems in nodes.values())
+    spoken = ", ".join(f"{counts[level]} {level}" for level in sorted(counts))
+    table = _table(f"Quality of {len(nodes)} nodes as published: {spoken}; worst first")
+    for name in ("node", "level", "system", "arrived", "missing since", "rejected", "what keeps it from A"):
+        table.add_column(name, justify="right" if name in ("arrived", "rejected") else "left")
+    shown = [one for one in levels if everything or one.quality_level != "A"]
+    limit = len(shown) if everything else SHOWN_NODES
+    for one in shown[:limit]:
+        table.add_row(
+            f"{one.node_code} {one.node_name}", _level(one), one.system,
+            f"{one.arrived_datasets} of {one.datasets}", str(one.missing_since_date or "-"),
+            f"{one.reject_rate:.2%}" if one.reject_rate is not None else "-", _why(one),
+        )  # fmt: skip
+    console.print(table)
+    if len(shown) > limit:
+        console.print(f"and {len(shown) - limit} more: see --all")
+
+
+def _level(one: SourceLevel) -> str:
+    same = one.quality_level == one.node_quality_level
+    return one.quality_level if same else f"{one.quality_level} (node {one.node_quality_level})"
+
+
+def _why(one: SourceLevel) -> str:
+    details = {
+        "missing": one.missing_datasets,
+        "never arrived": one.missing_datasets,
+        "rejects": one.reject_reasons,
+        "unknown codes": f"{one.unknown_rate:.2%}" if one.unknown_rate else None,
+        "orphans": f"{one.orphan_rate:.2%}" if one.orphan_rate else None,
+        "late": f"{one.timeliness_rate:.0%} on time" if one.timeliness_rate is not None else None,
+        "contradictory times": str(one.contradictory_records),
+        "drift": one.drift,
+    }
+    named = (one.shortcomings or "").split(", ") if one.shortcomings else []
+    if "never arrived" in named:
+        named = [name for name in named if name != "missing"]
+    return "; ".join(f"{name} ({details[name]})" if details.get(name) else name for name in named) or "-"
+
+
 def _say_waiting(console: Console, found: Status) -> None:
     waiting = [one for one in found.waiting if one.read_again_by is None]
     if not waiting:
@@ -175,9 +224,11 @@ def _time(at: dt.datetime | None) -> str:
     return f"{at.astimezone(SHANGHAI):%m-%d %H:%M}" if at else "-"
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> str | float:
     if isinstance(value, dt.datetime):
         return value.astimezone(SHANGHAI).isoformat(timespec="seconds")
     if isinstance(value, dt.date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
     raise TypeError(f"{type(value).__name__} in the status")

@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from yingshang.contracts.registry import Registry, load_registry
+from yingshang.quality.scorecard import SourceLevel, published_levels
 from yingshang.warehouse import PgConnection, ledger, session
 from yingshang.warehouse.past import PastNight, past_nights
 
@@ -115,7 +116,13 @@ class WaitingBatch:
 
 @dataclass(frozen=True)
 class Status:
-    """``newest_night`` is the newest night that was run, to which ages are counted; None before the first."""
+    """How things stand.
+
+    Attributes:
+        newest_night: the newest night that was run, to which ages are counted; None before the first.
+        levels: the scorecard of the live publication, worst nodes first.
+        past: schemas of past nights (`yingshang build --as-of`).
+    """
 
     newest_night: dt.date | None
     live: LivePublication | None
@@ -124,6 +131,7 @@ class Status:
     provisions: list[ProvisionStatus]
     waiting: list[WaitingBatch]
     past: list[PastNight]
+    levels: list[SourceLevel]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: dates and times are left to the encoder."""
@@ -131,7 +139,7 @@ class Status:
 
 
 def status(nights: int = 7) -> Status:
-    """Read it from the ledger and the registry, in one snapshot.
+    """Read it from the ledger and the registry, in one snapshot, and the scorecard from the live publication.
 
     Args:
         nights: how many of the newest runs to tell of.
@@ -152,6 +160,7 @@ def status(nights: int = 7) -> Status:
             provisions=_provisions(connection, registry, newest),
             waiting=_all(connection, WaitingBatch, _WAITING, {}),
             past=past_nights(connection),
+            levels=published_levels(),
         )
 
 
