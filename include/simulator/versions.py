@@ -158,7 +158,7 @@ def back_dated(
             .filter(pl.col(table.cursor) != FUTURE_CURSOR)
             .group_by("_node")
             .agg(pl.col(table.cursor).max().alias("_shown"))
-            for night in {books.nights()[0], *books.nights()[-3:]}
+            for night in books.nights()
         ]
     ).group_by("_node").agg(pl.col("_shown").max()).collect()  # fmt: skip
     marked = new.join(shown, on="_node", how="left", maintain_order="left").with_row_index("_i")

@@ -136,14 +136,19 @@ def _moved_on(books: Books, rng: np.random.Generator, night: date) -> tuple[pl.D
 
 
 def _correct_order(frame: pl.DataFrame) -> pl.DataFrame:
-    """Another class, another division or another text, in turns."""
+    """Another class, another division or another text, in turns; one is said to be closed before it was accepted."""
     turn = pl.int_range(pl.len()) % 3
+    mistaken = (pl.int_range(pl.len()) == pl.col("CLOSE_TIME").is_not_null().arg_max()) & pl.col(
+        "CLOSE_TIME"
+    ).is_not_null()
+    accepted = pl.col("ACCEPT_TIME").str.to_datetime("%Y%m%d%H%M%S") - pl.duration(hours=2)
     number = pl.col("CLASS_CODE").str.slice(0, 2).cast(pl.Int64) % len(CLASSES) + 1
     other = pl.concat_str(number.cast(pl.String).str.zfill(2), pl.col("CLASS_CODE").str.slice(2))
     city = pl.concat_str(pl.col("ORDER_NO").str.slice(0, 4), pl.lit("00"))
     return frame.with_columns(
         CLASS_CODE=pl.when(turn == 0).then(other).otherwise("CLASS_CODE"),
         DIVISION_CODE=pl.when(turn == 1).then(city).otherwise("DIVISION_CODE"),
+        CLOSE_TIME=pl.when(mistaken).then(accepted.dt.strftime("%Y%m%d%H%M%S")).otherwise("CLOSE_TIME"),
         CONTENT=pl.when(turn == 2).then(pl.col("CONTENT") + "（补充）").otherwise("CONTENT"),
     ).with_columns(_type=pl.col("CLASS_CODE").str.slice(0, 2))
 
@@ -165,7 +170,7 @@ def _people(context: Context, books: Books, rng: np.random.Generator, night: dat
     found["department"] = usual_changes(books, rng, DEPARTMENT, no_rows(DEPARTMENT), night, {"resent": 1})["resent"]
 
     changed = usual_changes(books, rng, EXPERT, no_rows(EXPERT), night, {"correction": 2, "resent": 1})
-    corrected = changed["correction"].with_columns(SPECIALTY=pl.col("SPECIALTY") + "（综合）")
+    corrected = _moved_expert(books, changed["correction"], departments)
     fresh: list[pl.DataFrame] = []
     sitting = rng.choice(np.arange(1, experts + 1), 5, replace=False)
     if after and today % 3 == 0:
@@ -195,6 +200,19 @@ def _people(context: Context, books: Books, rng: np.random.Generator, night: dat
         weeks.append(booked(week_frame(rng, np.array([today]), departments, today), POLICY_WEEK, night))
     found["policy_week"] = pl.concat(weeks)
     return found
+
+
+def _moved_expert(books: Books, rows: pl.DataFrame, departments: int) -> pl.DataFrame:
+    """Experts with another specialty; the first goes to another department, when the present one keeps two."""
+    staff = present(books, "expert", ["DEPT_CODE"]).filter(~pl.col("_deleted")).group_by("DEPT_CODE").len()
+    known = [f"D{n:02d}" for n in range(1, departments + 1)]
+    enough = staff.filter((pl.col("len") >= 3) & pl.col("DEPT_CODE").is_in(known))["DEPT_CODE"].to_list()
+    following = dict(zip(known, [*known[1:], known[0]], strict=True))
+    moves = (pl.int_range(pl.len()) == 0) & pl.col("DEPT_CODE").is_in(enough)
+    return rows.with_columns(
+        SPECIALTY=pl.col("SPECIALTY") + "（综合）",
+        DEPT_CODE=pl.when(moves).then(pl.col("DEPT_CODE").replace(following)).otherwise("DEPT_CODE"),
+    )
 
 
 def _session_to_spare(books: Books, rng: np.random.Generator, night: date) -> pl.DataFrame:

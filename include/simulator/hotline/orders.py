@@ -139,6 +139,7 @@ def order_frame(
     caller = pl.Series(rng.integers(0, callers(seed).len(), count))
     sentence = orders.kind * SENTENCES_PER_CLASS + rng.integers(0, SENTENCES_PER_CLASS, count)
     dispatched = orders.dispatched <= now
+    closed = np.where(_mistaken(rng, orders.closed <= now), orders.accepted - 7200, orders.closed)
     return pl.DataFrame(
         {
             "ORDER_NO": orders.number,
@@ -153,7 +154,7 @@ def order_frame(
             "DISPATCH_TIME": time_or_null(orders.dispatched, dispatched),
             "DUE_TIME": time_or_null(orders.due, dispatched),
             "FIRST_CONTACT_TIME": time_or_null(orders.contacted, orders.contacted <= now),
-            "CLOSE_TIME": time_or_null(orders.closed, orders.closed <= now),
+            "CLOSE_TIME": time_or_null(closed, orders.closed <= now),
             "STATUS_NAME": status_words().gather(pl.Series(orders.node * (UNKNOWN_STATUS + 1) + status)),
             "DATA_TIMESTAMP": time_text(stamp),
             "_node": pl.Series(orders.node),
@@ -198,6 +199,14 @@ def _suspended(rng: np.random.Generator, node: Ints, status: Ints) -> Bools:
     found: Bools = able & (rng.random(len(node)) < 0.03)
     if len(node) >= MANY:
         found[np.flatnonzero(able)[:1]] = True
+    return found
+
+
+def _mistaken(rng: np.random.Generator, closed: Bools) -> Bools:
+    """Which closed orders say that they were closed before they were accepted."""
+    found: Bools = closed & (rng.random(len(closed)) < 0.0001)
+    if len(closed) >= MANY:
+        found[np.flatnonzero(closed)[:1]] = True
     return found
 
 
