@@ -126,30 +126,15 @@ class FilesSource:
         with tempfile.TemporaryFile(prefix="yingshang-spool-") as spool:
             self._fetch(drop, spool)
             with self._named_file(drop):
-                match PurePosixPath(drop.file).suffix.lower():
-                    case ".csv":
-                        table = read_csv(spool, drop.charset)
-                    case ".xlsx":
-                        table = read_xlsx(spool, request.primary_key)
-                    case _:
-                        table = read_xml(spool, delete_column, delete_value, request.columns)
+                table = open_table(
+                    spool, drop.file, drop.charset, request, delete_column=delete_column, delete_value=delete_value
+                )
             columns: Mapping[str, str] = _Present(table)
             yield Delivery(columns, lambda: drop.rows, self._batches(drop, table))
 
     def _batches(self, drop: Drop, table: TextTable) -> Iterator[pa.RecordBatch]:
-        names = (*table.columns, MALFORMED)
-        blank: list[str | None] = [None] * len(table.columns)
-        held: list[list[str | None]] = []
-        characters = 0
         with self._named_file(drop):
-            for values, raw in table.rows:
-                held.append([*blank, raw] if values is None else [*values, None])
-                characters += len(raw) if values is None else sum(map(len, filter(None, values)))
-                if len(held) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
-                    yield text_batch(names, held)
-                    held, characters = [], 0
-            if held:
-                yield text_batch(names, held)
+            yield from table_batches(table)
 
     @contextlib.contextmanager
     def _named_file(self, drop: Drop) -> Iterator[None]:
@@ -170,28 +155,7 @@ class FilesSource:
     def _manifest(self, name: str, table: str) -> Drop:
         with self._explained(name):
             content = self._call("cat_file", f"{self._folder}/{name}", start=0, end=MANIFEST_BYTES)
-        try:
-            told = json.loads(content)
-            drop = Drop(
-                node_code=str(told["node_code"]),
-                table=str(told["table"]),
-                period=str(told["period"]),
-                revision=int(told["revision"]),
-                rows=int(told["rows"]),
-                sha256=str(told["sha256"]).lower(),
-                file=str(told["file"]),
-                created=str(told["created"]),
-                charset=str(told.get("charset") or "gb18030"),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ManifestError(f"{name} is no manifest ({type(error).__name__}: {error})") from None
-        if drop.node_code != self._node_code or drop.table != table:
-            raise ManifestError(f"{name} is of node {drop.node_code[:20]} and table {drop.table[:40]}")
-        if not (_PERIOD.fullmatch(drop.period) and _SHA256.fullmatch(drop.sha256) and _CLOCK.fullmatch(drop.created)):
-            raise ManifestError(f"{name}: period, sha256 or created is not of its form")
-        if drop.rows < 0 or PurePosixPath(drop.file).name != drop.file or not drop.file.endswith(DATA_SUFFIXES):
-            raise ManifestError(f"{name}: rows or file is not of its form")
-        return drop
+        return read_manifest(name, content, self._node_code, table)
 
     def _fetch(self, drop: Drop, spool: IO[bytes]) -> None:
         """Stream the file to ``spool`` and take its SHA-256 on the way."""
@@ -248,6 +212,69 @@ class FilesSource:
                     f"{named} does not answer or breaks off ({what}): {kind.__name__}: {str(error)[:200]}"
                 ) from None
             raise
+
+
+def read_manifest(name: str, content: bytes, node_code: str, table: str) -> Drop:
+    """The drop that a manifest of this node and table describes.
+
+    Raises:
+        ManifestError: it is no manifest, or that of another node or table.
+    """
+    try:
+        told = json.loads(content)
+        drop = Drop(
+            node_code=str(told["node_code"]),
+            table=str(told["table"]),
+            period=str(told["period"]),
+            revision=int(told["revision"]),
+            rows=int(told["rows"]),
+            sha256=str(told["sha256"]).lower(),
+            file=str(told["file"]),
+            created=str(told["created"]),
+            charset=str(told.get("charset") or "gb18030"),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"{name} is no manifest ({type(error).__name__}: {error})") from None
+    if drop.node_code != node_code or drop.table != table:
+        raise ManifestError(f"{name} is of node {drop.node_code[:20]} and table {drop.table[:40]}")
+    if not (_PERIOD.fullmatch(drop.period) and _SHA256.fullmatch(drop.sha256) and _CLOCK.fullmatch(drop.created)):
+        raise ManifestError(f"{name}: period, sha256 or created is not of its form")
+    if drop.rows < 0 or PurePosixPath(drop.file).name != drop.file or not drop.file.endswith(DATA_SUFFIXES):
+        raise ManifestError(f"{name}: rows or file is not of its form")
+    return drop
+
+
+def open_table(
+    file: IO[bytes], name: str, charset: str, request: Request, *, delete_column: str, delete_value: str
+) -> TextTable:
+    """The rows of a data file, by the ending of its name.
+
+    Raises:
+        ManifestError, SourceInconsistent: it is not of its format.
+    """
+    match PurePosixPath(name).suffix.lower():
+        case ".csv":
+            return read_csv(file, charset)
+        case ".xlsx":
+            return read_xlsx(file, request.primary_key)
+        case _:
+            return read_xml(file, delete_column, delete_value, request.columns)
+
+
+def table_batches(table: TextTable) -> Iterator[pa.RecordBatch]:
+    """Rows of text as record batches of bounded size, with a column of the raw text of malformed ones."""
+    names = (*table.columns, MALFORMED)
+    blank: list[str | None] = [None] * len(table.columns)
+    held: list[list[str | None]] = []
+    characters = 0
+    for values, raw in table.rows:
+        held.append([*blank, raw] if values is None else [*values, None])
+        characters += len(raw) if values is None else sum(map(len, filter(None, values)))
+        if len(held) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield text_batch(names, held)
+            held, characters = [], 0
+    if held:
+        yield text_batch(names, held)
 
 
 class _Present(Mapping[str, str]):

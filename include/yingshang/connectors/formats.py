@@ -25,6 +25,13 @@ XLSX_LIMIT = 64 << 20
 XML_DELETE = "3"
 
 
+@dataclass
+class Position:
+    """Where in its file the row that was read last begins: the line of a text, the row of a sheet; from 1."""
+
+    line: int = 0
+
+
 @dataclass(frozen=True)
 class TextTable:
     """Rows as text. A row: values by column, or (None, raw text) when it is malformed.
@@ -35,6 +42,7 @@ class TextTable:
     columns: tuple[str, ...]
     rows: Iterator[tuple[list[str | None] | None, str]] = field(repr=False)
     present: dict[str, None]
+    position: Position = field(default_factory=Position)
 
 
 def read_csv(file: IO[bytes], charset: str) -> TextTable:
@@ -50,12 +58,13 @@ def read_csv(file: IO[bytes], charset: str) -> TextTable:
         header = next(reader, [])
     except csv.Error as error:
         raise SourceInconsistent(f"its header is not CSV ({error})") from None
-    columns = _header(header)
+    columns, position = _header(header), Position()
 
     def rows() -> Iterator[tuple[list[str | None] | None, str]]:
-        width = len(columns)
+        width, begins = len(columns), reader.line_num + 1
         try:
             for row in reader:
+                position.line, begins = begins, reader.line_num + 1
                 if len(row) == width:
                     yield [value or None for value in row], ""
                 elif row:
@@ -63,7 +72,7 @@ def read_csv(file: IO[bytes], charset: str) -> TextTable:
         except csv.Error as error:
             raise SourceInconsistent(f"line {reader.line_num} is not CSV ({error})") from None
 
-    return TextTable(columns, rows(), dict.fromkeys(columns))
+    return TextTable(columns, rows(), dict.fromkeys(columns), position)
 
 
 def read_xlsx(file: IO[bytes], required: tuple[str, ...]) -> TextTable:
@@ -84,7 +93,8 @@ def read_xlsx(file: IO[bytes], required: tuple[str, ...]) -> TextTable:
     except (python_calamine.CalamineError, zipfile.BadZipFile, IndexError) as error:
         raise SourceInconsistent(f"it is not an XLSX workbook ({type(error).__name__})") from None
     header: list[str] | None = None
-    for _, line in zip(range(HEADER_ROWS), lines, strict=False):
+    position = Position()
+    for position.line, line in zip(range(1, HEADER_ROWS + 1), lines, strict=False):
         names = [str(cell).strip().upper() for cell in line]
         if set(required) <= set(names):
             header = names
@@ -96,11 +106,12 @@ def read_xlsx(file: IO[bytes], required: tuple[str, ...]) -> TextTable:
 
     def rows() -> Iterator[tuple[list[str | None] | None, str]]:
         for line in lines:
+            position.line += 1
             values = [_cell(line[index]) if index < len(line) else None for index in kept]
             if any(value is not None for value in values):
                 yield values, ""
 
-    return TextTable(columns, rows(), dict.fromkeys(columns))
+    return TextTable(columns, rows(), dict.fromkeys(columns), position)
 
 
 def read_xml(file: IO[bytes], delete_column: str, delete_value: str, wanted: tuple[str, ...]) -> TextTable:
@@ -112,7 +123,7 @@ def read_xml(file: IO[bytes], delete_column: str, delete_value: str, wanted: tup
     )
     present: dict[str, None] = {}
 
-    def envelopes() -> Iterator[dict[str, str | None]]:
+    def envelopes() -> Iterator[tuple[int, dict[str, str | None]]]:
         try:
             for _, element in events:
                 context = element.find("CONTEXT")
@@ -124,7 +135,7 @@ def read_xml(file: IO[bytes], delete_column: str, delete_value: str, wanted: tup
                 if (element.findtext("TITLE/DATA_TYPE") or "").strip() == XML_DELETE:
                     row[delete_column] = delete_value
                 present.update(dict.fromkeys(row))
-                yield row
+                yield element.sourceline or 0, row
                 element.clear()
                 while element.getprevious() is not None:
                     del element.getparent()[0]
@@ -133,13 +144,13 @@ def read_xml(file: IO[bytes], delete_column: str, delete_value: str, wanted: tup
 
     source = envelopes()
     head = list(itertools.islice(source, 100))
-    columns = tuple(dict.fromkeys((*wanted, *present)))
+    columns, position = tuple(dict.fromkeys((*wanted, *present))), Position()
 
     def rows() -> Iterator[tuple[list[str | None] | None, str]]:
-        for row in itertools.chain(head, source):
+        for position.line, row in itertools.chain(head, source):
             yield [row.get(name) for name in columns], ""
 
-    return TextTable(columns, rows(), present)
+    return TextTable(columns, rows(), present, position)
 
 
 def _header(names: list[str]) -> tuple[str, ...]:
