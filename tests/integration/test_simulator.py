@@ -140,6 +140,80 @@ def test_a_county_reads_nothing_but_its_own_schema(province: Province) -> None:
         psycopg.connect(uri._replace(path="/front_210100").geturl())
 
 
+def test_every_node_runs_the_systems_of_its_level(province: Province) -> None:
+    connections = province.connections()
+    schemes: dict[str, set[str]] = defaultdict(set)
+    for name, uri in connections.items():
+        system, code = name.split("_")
+        level = next(node.level for node in all_nodes() if node.code == code)
+        schemes[f"{system} {level}"].add(urlsplit(uri).scheme)
+    trading = {"province": {"postgresql"}, "city": {"postgresql", "http"}, "county": {"postgresql", "sftp"}}
+    assert schemes == {
+        **{f"trading {level}": found for level, found in trading.items()},
+        **{f"supervision {level}": found for level, found in trading.items()},
+        "hotline province": {"postgresql"},
+        "hotline city": {"http"},
+        "sunshine province": {"postgresql"},
+        "sunshine city": {"postgresql"},
+    }
+    assert len(connections) == 2 * len(province.nodes()) + 2 * 3
+
+
+def test_a_login_of_one_system_reads_no_other(province: Province) -> None:
+    connections = province.connections()
+    for own, others in {
+        "trading_210100": ("supervision.issue_event", "sunshine.disclosure"),
+        "supervision_210100": ("exchange.bid_section", "sunshine.disclosure"),
+        "sunshine_210100": ("exchange.bid_section", "hotline.work_order"),
+        "supervision_210102": ("county_210102.bid_section", "exchange.bid_section"),
+    }.items():
+        with psycopg.connect(connections[own]) as connection:
+            assert connection.execute("select exchange_clock()").fetchone()
+            for other in others:
+                with pytest.raises(psycopg.Error):
+                    connection.execute(f"select count(*) from {other}")
+                connection.rollback()
+
+
+def test_numbers_are_numbers_in_databases_and_text_behind_an_api(province: Province) -> None:
+    kinds = {
+        ("supervision_210100", "issue_outcome"): {"amount": "numeric", "quantity": "bigint"},
+        ("supervision_210000", "batch"): {"batch_no": "bigint"},
+        ("sunshine_210000", "evaluation"): {"participants": "bigint", "satisfied": "bigint"},
+        ("sunshine_210000", "registration"): {"new_users": "bigint"},
+    }
+    for (name, table), numbers in kinds.items():
+        with psycopg.connect(province.connections()[name]) as connection:
+            found = connection.execute(
+                "select column_name, data_type from information_schema.columns where table_name = %s", [table]
+            ).fetchall()
+        assert {column: kind for column, kind in found if kind != "character varying"} == numbers
+    api = Api(province, "210200", "supervision")
+    assert api.token().status_code == 200
+    rows = api.all("ISSUE_OUTCOME")
+    assert all(isinstance(value, str | None) for row in rows for value in row.values())
+
+
+def test_a_city_has_an_api_for_each_system(province: Province) -> None:
+    hotline = Api(province, "210200", "hotline")
+    assert hotline.token().status_code == 200
+    assert hotline.get(f"{hotline.table('WORK_ORDER')}?limit=3").json()["table"] == "WORK_ORDER"
+    assert hotline.get(f"{hotline.table('BIDDER')}?limit=3").status_code == 404
+    trading = Api(province, "210200")
+    assert trading.token().status_code == 200
+    trading.path = hotline.path
+    assert trading.get(f"{trading.table('WORK_ORDER')}?limit=3").json()["error"] == "invalid_token"
+    assert trading.token().json()["error"] == "unknown_client"
+
+
+def test_the_drops_of_two_systems_stand_apart(province: Province) -> None:
+    connections = province.connections()
+    trading = asyncio.run(names_in(connections["trading_210203"]))
+    supervision = asyncio.run(names_in(connections["supervision_210203"]))
+    assert {"ISSUE_EVENT_20240813.csv", "ISSUE_OUTCOME_20240813.manifest.json"} <= set(supervision)
+    assert not {name for name in supervision if name.startswith("ISSUE")} & set(trading)
+
+
 def test_an_sftp_login_sees_its_own_drops_only_and_cannot_write(province: Province) -> None:
     async def look() -> None:
         async with Sftp(province.connections()["trading_210203"]) as client:
@@ -283,8 +357,9 @@ def test_a_node_that_is_down_refuses_and_comes_back(province: Province, api: Api
         try:
             with pytest.raises(psycopg.Error):
                 connection.execute("select 1")
-            with pytest.raises(psycopg.OperationalError):
-                psycopg.connect(uri)
+            for system in ("trading", "supervision"):
+                with pytest.raises(psycopg.OperationalError):
+                    psycopg.connect(province.connections()[f"{system}_210102"])
             assert api.get(f"{api.table('BIDDER')}?limit=1").status_code == 503
             with pytest.raises(asyncssh.PermissionDenied):
                 asyncio.run(names_in(province.connections()["trading_210203"]))
