@@ -8,8 +8,15 @@ import pytest
 from tests.conftest import Warehouse
 from tests.support.checker import assert_nothing_lost, assert_reads_equal_books
 from tests.support.quality_ledger import add_batch, open_night
-from tests.support.whole_fleet import keys_in_books, keys_in_raw, read_night, write_registry
+from tests.support.whole_fleet import (
+    faults_in_books,
+    faults_in_quarantine,
+    keys_in_books,
+    keys_in_raw,
+    read_night,
+)
 
+from demo.registry import write_registry
 from simulator import Province
 from yingshang.contracts import Contract, load_contracts
 from yingshang.contracts.registry import load_registry
@@ -98,4 +105,7 @@ def test_nights_of_all_systems_equal_the_books(warehouse: Warehouse, province: P
             assert_nothing_lost(owner)
             if number == 0:
                 assert_reads_equal_books(owner, "run-0", truth / f"{night}_reads.csv")
+                faults = faults_in_books(truth / f"{night}_bad.csv")
+                assert faults_in_quarantine(owner, "run-0") == faults
+                assert {fault[0] for fault in faults} == set(registry.systems)
             assert keys_in_raw(owner) == keys_in_books(truth / f"{night}.csv"), night

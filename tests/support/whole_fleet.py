@@ -1,51 +1,46 @@
-"""A simulated province, a registry of what it serves, and whole nights of it up to the landing gate."""
+"""Whole nights of a simulated province up to the landing gate, and what its books say of them."""
 
 import csv
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping
-from decimal import Decimal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from psycopg import Connection, sql
 
-from simulator import Province
 from yingshang.contracts import Contract, load_contracts
 from yingshang.ingest import NightReport, close_night, ingest_node, open_night
 from yingshang.quality import run_landing_gate
 from yingshang.quality.landing import GateReport
-from yingshang.settings import PROJECT_ROOT
 
-GIVEN = PROJECT_ROOT / "include" / "registry"
-
-
-def write_registry(folder: Path, province: Province) -> Path:
-    """The project's registry with the provisions of this province; figures that differ are expected as simulated."""
-    folder.mkdir(parents=True, exist_ok=True)
-    served = province.connections()
-    provisions = [row for row in _rows(GIVEN / "provisions.csv") if f"{row['system']}_{row['node_code']}" in served]
-    systems = {row["system"] for row in provisions}
-    _write(folder / "provisions.csv", provisions)
-    _write(folder / "quorum.csv", [row for row in _rows(GIVEN / "quorum.csv") if row["system"] in systems])
-    for name in ("nodes", "published_figures"):
-        _write(folder / f"{name}.csv", _rows(GIVEN / f"{name}.csv"))
-    (folder / "pools.json").write_text((GIVEN / "pools.json").read_text(encoding="utf-8"), encoding="utf-8")
-    simulated = dict(province.figures(province.night).iter_rows())
-    expected = _rows(GIVEN / "figure_expectations.csv")
-    for row in expected:
-        value = simulated.get(row["figure"])
-        if value is not None and Decimal(str(value)) != Decimal(row["expected_value"]):
-            row.update(expected_value=str(value), basis="simulated")
-    _write(folder / "figure_expectations.csv", expected)
-    return folder
+CODES = ("allowed:", "pattern:")
+REASONS = {
+    "impossible_date": ("time:",),
+    "missing_key": ("required:",),
+    "missing_parent": ("required:",),
+    "future_cursor": ("cursor_in_future",),
+    "foreign_region": ("region_not_of_node",),
+    "bad_code": CODES,
+    "bad_pattern": CODES,
+    "unknown_code": CODES,
+    "not_a_number": ("type:",),
+    "negative_amount": ("minimum:",),
+    "negative_quantity": ("minimum:",),
+    "negative_count": ("minimum:",),
+    "future_month": ("not_after_clock:",),
+    "more_satisfied": ("row_rule:",),
+}
+"""What the province calls a fault, and what the row checks call it."""
 
 
 def read_night(night: dt.date, run_id: str) -> tuple[NightReport, GateReport]:
-    """All nodes of all systems, one after the other, and the landing gate."""
+    """All nodes of all systems, two at a time, and the landing gate."""
     opened = open_night(night, run_id)
-    for system, levels in opened.nodes.items():
-        for codes in levels.values():
-            for code in codes:
-                ingest_node(system, code, run_id)
+    tasks = [(system, code) for system, levels in opened.nodes.items() for codes in levels.values() for code in codes]
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(ingest_node, system, code, run_id) for system, code in tasks]:
+            done.result()
     return close_night(run_id), run_landing_gate(run_id)
 
 
@@ -61,6 +56,30 @@ def keys_in_books(truth_csv: Path) -> Keys:
         live, deleted = found.get(key, (0, 0))
         found[key] = (live + int(row["live_keys"]), deleted + int(row["deleted_keys"]))
     return {key: counts for key, counts in found.items() if counts != (0, 0)}
+
+
+Faults = Counter[tuple[str, str, str, tuple[str, ...]]]
+"""(system, dataset, node, what the row checks may call it) -> rows."""
+
+
+def faults_in_books(bad_csv: Path) -> Faults:
+    """What the books sent that breaks the contract."""
+    found: Faults = Counter()
+    for row in _rows(bad_csv):
+        found[row["system"], row["dataset"], row["node_code"], REASONS[row["reason"]]] += int(row["rows"])
+    return found
+
+
+def faults_in_quarantine(owner: Connection, run_id: str) -> Faults:
+    """What a run refused. A row may break several rules: the province makes one fault each, of which others follow."""
+    found: Faults = Counter()
+    rows = owner.execute(
+        "select system, dataset, node_code, reasons from quarantine.row where run_id = %s", (run_id,)
+    ).fetchall()
+    for system, dataset, node, reasons in rows:
+        names = next(kind for kind in REASONS.values() if any(reason.startswith(kind) for reason in reasons))
+        found[system, dataset, node, names] += 1
+    return found
 
 
 def keys_in_raw(owner: Connection) -> Keys:
@@ -102,10 +121,3 @@ def _latest(contract: Contract) -> sql.Composed:
 def _rows(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
-
-
-def _write(file: Path, rows: list[dict[str, str]]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.DictWriter(lines, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
