@@ -1,8 +1,8 @@
 """The root of the command line: its table of commands and its one error handler.
 
-A command is a module of this package and a line in :data:`COMMANDS`. The module has either ``app``, a
-:class:`typer.Typer` with subcommands, or ``command``, one function. Only the module that was asked for is imported,
-so that help is instant; within a module, import what is heavy inside the function that needs it.
+A command is a module of this package (``check-drop`` is ``check_drop``) and a line in :data:`COMMANDS`. The module has
+either ``app``, a :class:`typer.Typer` with subcommands, or ``command``, one function. Only the module that was asked
+for is imported, so that help is instant; within a module, import what is heavy inside the function that needs it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "keys": "Make the keys for personal identifiers and quarantine.",
     "warehouse": "Prepare the warehouse and bring its tables up to date.",
     "night": "Run one whole night by hand, without Airflow.",
+    "check-drop": "Say what would be rejected of a file, before it is sent.",
     "ingest": "Read one night of sources into raw, by hand.",
     "gate": "Judge batches: run the landing gate, accept or reject a batch.",
     "build": "Build the marts in the idle slot.",
@@ -30,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "rollback": "Publish the other slot again.",
     "figures": "The published figures: which hold, which differ, which nodes are missing.",
     "status": "Nights, provisions and their ages, what is published.",
+    "docs": "Write the pages about the models: columns, lineage, metrics, dashboards.",
     "trace": "From a mart row back to raw versions, batches, files and node.",
 }
 DEBUG_VARIABLE = "YINGSHANG_DEBUG"
@@ -61,7 +63,7 @@ def root_app(arguments: Sequence[str]) -> typer.Typer:
     completing = any(name.startswith("_YINGSHANG") and name.endswith("COMPLETE") for name in os.environ)
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, about in COMMANDS.items():
-        module = f"yingshang.cli.{name}"
+        module = f"yingshang.cli.{name.replace('-', '_')}"
         if find_spec(module) is None:
             continue
         if completing or name == asked:
