@@ -12,7 +12,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parent
 PAGE = PROJECT.parent / "docs" / "reference" / "marts.md"
-DOMAINS = ("core", "trading", "reporting")
+DOMAINS = ("core", "trading", "supervision", "hotline", "sunshine", "history", "reporting")
 HEAD = """\
 # Marts
 
@@ -23,10 +23,13 @@ descriptions beside the models.
 - Amounts are in yuan (`*_yuan`). An amount above 3,000,000,000 yuan awaits confirmation: its row stays, is flagged
   `is_held`, and is left out of sums; `held_*` sums count it apart.
 - Times (`*_at`) are `timestamptz`; dates (`*_date`) and months are those of Shanghai.
-- `is_orphan`: the parent (the project of a lot, the lot of everything else) never came, or no longer exists. The row
-  stays.
+- `is_orphan`: the parent (the project of a lot, the lot of a bid, the batch of an issue, the issue of an event, the
+  work order of a callback) never came, or no longer exists. The row stays.
 - A record that its source has deleted is not in the marts; its history stays in raw.
-- Type `unknown`: the source code maps to nothing. Stage `unknown`: neither does the kind of notice.
+- Type `unknown`: the source code maps to nothing. Stage `unknown`: neither does the kind of notice. The same holds for
+  environments of issues, and for statuses and classes of work orders; `is_unknown_*` flags them, and no row is lost.
+- Rates (`*_rate`, 0 to 1) are derived from counts that stand beside them: add up the counts, never the rates.
+- No mart has a direct identifier of a citizen or a citizen's text.
 - Counts and amounts per dataset: projects from `dim_project`; lots from `fct_transaction`; bids from `fct_bid`;
   contracts from `fct_contract`; notices, results and performances from `fct_transaction_event` by `dataset` (a notice
   has a row per lot it names: count distinct `record_key`).
@@ -60,8 +63,8 @@ def page() -> str:
 
 
 def _models(domain: str) -> Iterator[dict[str, Any]]:
-    folder = PROJECT / "models" / "marts" / domain
-    yield from yaml.safe_load((folder / f"_{domain}.yml").read_text(encoding="utf-8"))["models"]
+    for path in sorted((PROJECT / "models" / "marts" / domain).glob("_*.yml")):
+        yield from yaml.safe_load(path.read_text(encoding="utf-8")).get("models", [])
 
 
 def _grain(model: dict[str, Any]) -> str:

@@ -3,7 +3,9 @@
 import random
 
 from tests.support.dbt_models import MARTS, Models
+from tests.support.hotline_nights import Hotline
 from tests.support.raw_log import RawLog
+from tests.support.supervision_nights import Supervision
 from tests.support.trading_nights import Trading
 
 
@@ -18,11 +20,13 @@ def test_unit_tests_of_the_models_pass(models: Models) -> None:
 
 def test_data_tests_pass_on_a_full_and_a_nightly_build(raw_log: RawLog, models: Models) -> None:
     """The selectors build and test everything; every row is of its slot, and rows of whole marts of its build."""
-    province = Trading(raw_log, random.Random(5))
-    province.pass_night()
+    systems = [kind(raw_log, random.Random(5)) for kind in (Trading, Supervision, Hotline)]
+    for system in systems:
+        system.pass_night()
     models.open("slot_a", to_seq=raw_log.max_seq(), full=True)
     models.checked("build", "slot_a", "--full-refresh", "--selector", "full")
-    province.pass_night()
+    for system in systems:
+        system.pass_night()
     build_id = models.open("slot_a", to_seq=raw_log.max_seq())
     models.checked("build", "slot_a", "--selector", "nightly")
     for mart in MARTS:

@@ -83,7 +83,20 @@ def test_every_national_class_has_its_stages() -> None:
     assert set(first.values()) == {"notice", "offered", "listed"}
 
 
-@pytest.mark.parametrize("seed", ["transaction_types", "deal_type_map", "stage_map", "divisions", "provinces"])
+def test_every_city_can_say_every_status() -> None:
+    everywhere = {row["status"] for row in rows("hotline_status_map") if not row["region_code"]}
+    assert len(everywhere) == 8
+    assert {row["status"] for row in rows("hotline_status_map")} == everywhere
+
+
+SEEDS_WITH_PROVENANCE = (
+    "transaction_types", "deal_type_map", "stage_map", "divisions", "provinces", "issue_environments", "issue_sources",
+    "issue_outcome_types", "responsible_kinds", "hotline_classes", "hotline_channels", "hotline_session_kinds",
+    "hotline_status_map",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", SEEDS_WITH_PROVENANCE)
 def test_every_row_of_a_seed_says_where_it_comes_from(seed: str) -> None:
     assert all(row["provenance"] for row in rows(seed))
 
