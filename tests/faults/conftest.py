@@ -1,0 +1,53 @@
+"""Fixtures of the fault suite: workers to kill, a scene whose truth is known, and the table at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import Warehouse
+from tests.support.faults import Scene
+from tests.support.faults_table import ROUNDS, Line, Tally, table
+from tests.support.faults_workers import Workers
+
+from localpg import Cluster
+
+LINES: pytest.StashKey[list[Line]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(number, name): the row of the fault table that a test fills")
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """The lines of the table that this test fills."""
+    marker = request.node.get_closest_marker("fault")
+    assert marker is not None, "a fault test says which fault it is: @pytest.mark.fault(number, name)"
+    found = Tally(*marker.args)
+    yield found
+    request.config.stash.setdefault(LINES, []).extend(found.lines.values())
+    once = [line.variant for line in found.lines.values() if line.survived == line.hits < 2]
+    assert not once, f"struck less than twice: {', '.join(once)}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = terminalreporter.config.stash.get(LINES, [])
+    if lines:
+        terminalreporter.section(f"faults, {ROUNDS} rounds")
+        for line in table(lines):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    running = Workers(tmp_path_factory.mktemp("workers"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def scene(pg_server: Cluster, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A published first night of a node to strike and a neighbour, both with PostgreSQL sources."""
+    monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
+    with Scene(warehouse, tmp_path) as made:
+        yield made

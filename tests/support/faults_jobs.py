@@ -1,0 +1,38 @@
+"""What the children of the fault suite do: steps of a night, as a task of the scheduler calls them."""
+
+import resource
+
+
+def ingest(node_code: str, run_id: str) -> None:
+    """One node of trading."""
+    from yingshang.ingest import ingest_node
+
+    ingest_node("trading", node_code, run_id)
+
+
+def ingest_with_small_files(node_code: str, run_id: str, most_bytes: str) -> None:
+    """The same where no file can grow beyond ``most_bytes``: a quota."""
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(most_bytes), int(most_bytes)))
+    ingest(node_code, run_id)
+
+
+def gate(run_id: str) -> None:
+    """The landing gate."""
+    from yingshang.quality import run_landing_gate
+
+    run_landing_gate(run_id)
+
+
+def publish(night: str, run_id: str) -> None:
+    """Build, audit and publish."""
+    import datetime as dt
+
+    from tests.support.faults_marts import lot_publisher
+
+    publisher = lot_publisher()
+    built = publisher.build(dt.date.fromisoformat(night), run_id)
+    publisher.audit(built.build_id)
+    publisher.publish(built.build_id, run_id)
