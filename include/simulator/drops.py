@@ -13,6 +13,8 @@ from simulator.habits import DAY, seconds_text
 from simulator.tables import Table
 
 Change = Callable[[np.random.Generator, Table, pl.DataFrame], pl.DataFrame]
+ASKED = "asked"
+"""Why a version is there that somebody asked for: nothing else happens to it."""
 Revised = tuple[int, str, int]
 """node, dataset, period"""
 
@@ -37,7 +39,7 @@ def revised_tonight(books: Books, fleet: Fleet, rng: np.random.Generator, night:
     found = []
     for table in books.system.tables:
         frame = _first_revision(books, fleet, table.dataset, before)
-        good = pl.struct(table.key).filter(pl.col("_bad").is_null())
+        good = pl.struct(table.key).filter(_may_change())
         counts = frame.group_by("_node").agg(
             rows=pl.len(), removable=(pl.col("_kind") == "new").sum(), good=good.n_unique()
         )
@@ -112,6 +114,11 @@ def _first_revision(books: Books, fleet: Fleet, dataset: str, period: int) -> pl
     )
 
 
+def _may_change() -> pl.Expr:
+    """Rows that a revision may touch: good ones that nobody has asked for."""
+    return pl.col("_bad").is_null() & (pl.col("_kind") != ASKED)
+
+
 def _second_revision(
     books: Books,
     fleet: Fleet,
@@ -127,8 +134,8 @@ def _second_revision(
     keys = list(table.key)
     gone = first.filter((pl.col("_kind") == "new") & pl.col("_bad").is_null())[:1]
     kept = first.join(gone.select(keys), on=keys, how="anti", maintain_order="left", nulls_equal=True)
-    kept = kept.with_columns(_kind=pl.when(pl.col("_bad").is_null()).then(pl.lit("resent_drop")).otherwise("_kind"))
-    target = kept.filter(pl.col("_bad").is_null()).sort(table.cursor)[-1:]
+    target = kept.filter(_may_change()).sort(table.cursor)[-1:]
+    kept = kept.with_columns(_kind=pl.when(_may_change()).then(pl.lit("resent_drop")).otherwise("_kind"))
     stamp = np.array([day_of(night) * DAY + int(rng.integers(600, 6 * 3600))])
     corrected = correct(rng, table, target).with_columns(
         seconds_text(stamp).alias(table.cursor), _kind=pl.lit("correction")

@@ -155,7 +155,7 @@ def xml_bytes(table: Table, frame: pl.DataFrame) -> bytes:
 def _envelopes(table: Table, frame: pl.DataFrame) -> pl.Series:
     kind = (
         pl.when(pl.col("_deleted")).then(pl.lit("3"))
-        .when(pl.col("_kind").is_in(["new", "late_parent", "bad", "copy"])).then(pl.lit("1"))
+        .when(pl.col("_kind").is_in(["new", "late_parent", "asked", "bad", "copy"])).then(pl.lit("1"))
         .otherwise(pl.lit("2"))
     )  # fmt: skip
     living = (

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from simulator.books import Books, Frames, Night, ProvinceError, day_of, no_rows, number_of
-from simulator.drops import in_drops, repeated_in_drops, revised_tonight
+from simulator.drops import ASKED, in_drops, repeated_in_drops, revised_tonight
 from simulator.fleet import Fleet, all_nodes
 from simulator.habits import DAY, Ints
 from simulator.source import Context, Request
@@ -246,7 +246,7 @@ def _changes(
         return [corrected(rng, table, rows) if kind == "correction" else rows]
     asked = [request.key for request in context.requests]
     latest = books.latest(table.dataset, also=["ISSUE_CODE", table.event]).filter(
-        ~pl.col("_node").is_in(list(busy)) & ~pl.col("ISSUE_CODE").is_in(asked)
+        ~pl.col("_node").is_in(list(busy)) & ~pl.col("ISSUE_CODE").is_in(asked) & (pl.col("_kind") != ASKED)
     )
     live = _spread(context.fleet, rng, latest.filter(~pl.col("_deleted")), latest.height)
     sizes = {kind: min(_count(kind, live.height), live.height // 4) for kind in ("correction", "resent", "tombstone")}
@@ -279,7 +279,7 @@ def _asked_event(
     node = _ints(row["_node"])
     types = pl.Series(["reopened"])
     found = event_rows(rng, night, row["ISSUE_CODE"], node, _ints(row["number"]), types, today(rng, night, 1))
-    return found.with_columns(EVENT_TIME=pl.lit(request.at))
+    return found.with_columns(EVENT_TIME=pl.lit(request.at), _kind=pl.lit(ASKED))
 
 
 def _asked_issues(rng: np.random.Generator, books: Books, context: Context, night: date) -> list[pl.DataFrame]:
@@ -293,7 +293,7 @@ def _asked_issues(rng: np.random.Generator, books: Books, context: Context, nigh
     for code, new in changes.items():
         row = books.rows("issue", latest.filter(pl.col("ISSUE_CODE") == code))
         found.append(
-            touched(rng, ISSUE, row, night, "correction").with_columns(
+            touched(rng, ISSUE, row, night, ASKED).with_columns(
                 **{column: pl.lit(value) for column, value in new.items()}
             ).with_columns(_type="ENVIRONMENT_CODE")
         )  # fmt: skip
