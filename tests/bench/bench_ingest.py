@@ -160,8 +160,10 @@ def _prepare(cluster: Cluster, folder: Path, rows: int) -> None:
     secrets.init_keys()
     secrets.save_connections({f"trading_{NODE}": cluster.superuser_dsn("source")})
     (folder / "registry").mkdir()
-    for name in ("nodes.csv", "quorum.csv"):
-        shutil.copy(PROJECT_ROOT / "include" / "registry" / name, folder / "registry" / name)
+    shutil.copy(PROJECT_ROOT / "include" / "registry" / "nodes.csv", folder / "registry" / "nodes.csv")
+    (folder / "registry" / "quorum.csv").write_text(
+        "system,required_nodes,min_share\ntrading,210000,0.8\n", encoding="utf-8"
+    )
     (folder / "registry" / "provisions.csv").write_text(
         "system,dataset,node_code,connector,format,cadence,valid_from\n"
         f"trading,lot,{NODE},postgres,,daily,2022-01-01\n",
