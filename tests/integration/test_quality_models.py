@@ -1,10 +1,15 @@
 """The publish gate on the marts that dbt builds, through the publisher: it agrees with them, and stops a wrong row."""
 
 import datetime as dt
+import random
+import re
 
 import pytest
+from tests.support.hotline_nights import Hotline
 from tests.support.quality_ledger import NIGHT
 from tests.support.quality_marts import fill_raw
+from tests.support.raw_log import RawLog
+from tests.support.supervision_nights import Supervision
 
 from yingshang import publish
 from yingshang.errors import AuditFailed
@@ -30,3 +35,38 @@ def test_real_marts_pass_and_a_changed_row_is_never_published(warehouse):
             publish.audit(second.build_id)
         assert admin.execute("select build_id from ops.live").fetchone() == (built.build_id,)
         assert admin.execute("select state from ops.slot where slot = %s", (second.slot,)).fetchone() == ("bad",)
+
+
+WRONG = {
+    "update {slot}.fct_issue set is_resolved = not is_resolved":
+        r"fct_issue\.by_batch.*mart_resolved is .*event_resolved is",
+    "update {slot}.fct_issue_outcome set amount_yuan = amount_yuan * 10000 where amount_yuan > 0":
+        r"fct_issue_outcome\.by_node.*mart_yuan is .*source_yuan is",
+    "delete from {slot}.fct_work_order where order_no = (select min(order_no) from {slot}.fct_work_order)":
+        r"fct_work_order\.by_node.*mart_rows is .*source_rows is",
+    "update {slot}.rpt_hotline_kpi set solved_orders = solved_orders + 1":
+        r"rpt_hotline_kpi\.by_node.*report_solved is .*fact_solved is",
+}  # fmt: skip
+
+
+def test_a_wrong_issue_outcome_order_or_indicator_is_never_published(warehouse):
+    with warehouse.admin() as admin:
+        log = RawLog(admin)
+        for kind in (Supervision, Hotline):
+            nights = kind(log, random.Random(7), most=40, undone=1)
+            tonight = [nights.pass_night() for _ in range(2)][-1]
+        built = publish.build(tonight, f"test:{tonight}")
+        verdict = publish.audit(built.build_id)
+        assert verdict.passed
+        for statement in WRONG:
+            assert admin.execute(statement.format(slot=built.slot)).rowcount, statement
+        with pytest.raises(AuditFailed):
+            publish.audit(built.build_id)
+        messages = " ".join(
+            message
+            for (message,) in admin.execute(
+                "select message from ops.check_result where severity = 'stop' and not is_success and stage = 'publish'"
+            )
+        )
+        for found in WRONG.values():
+            assert re.search(found, messages), (found, messages)
