@@ -3,11 +3,12 @@ PYTHON ?= python3
 SCALE ?= 0.02
 NIGHTS ?= 3
 SEED ?= 1
+FAULT_ROUNDS ?= 10
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop clean test lint types format bench lock
+.PHONY: help setup demo stop clean test faults lint types format bench docs lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ clean: $(READY) ## end everything and remove the demo's data
 test: $(READY) ## all tests, on real PostgreSQL, HTTP, SFTP and Airflow servers
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+faults: $(READY) ## the fault suite in full, and its table: each fault struck FAULT_ROUNDS times, rows lost, rows doubled
+	@FAULT_ROUNDS=$(FAULT_ROUNDS) $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
 lint: $(READY) ## ruff, sqlfmt, import rules, contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -51,6 +55,9 @@ format: $(READY) ## format Python and SQL
 
 bench: $(READY) ## benchmarks: ratios measured in one run (not tests)
 	@$(BIN)/python tests/bench/bench_ingest.py
+
+docs: $(READY) ## the pages about the models (dbt docs) in .state/docs; with types and rows if the demo runs
+	@$(BIN)/yingshang docs
 
 lock: $(READY) ## resolve requirements/requirements.in anew into the hashed lock
 	@$(BIN)/uv pip compile requirements/requirements.in --override requirements/overrides.txt --generate-hashes \

@@ -95,6 +95,20 @@ class DbtBuilder:
             raise ValueError(f"{schema} is a slot")
         shutil.rmtree(self._folder(schema), ignore_errors=True)
 
+    def document(self, slot: SlotName | None) -> Path:
+        """The pages about the project as one file; with the catalog of a slot, or with None without a database.
+
+        Raises:
+            BuildError: the project does not parse, or dbt failed.
+        """
+        self._manifest = None
+        is_offline, folder = slot is None, "docs" if slot is None else f"docs_{slot}"
+        target = slot or SLOTS[0]
+        self._invoke(folder, ["parse"], is_offline=is_offline, target=target)
+        alone = ["--no-compile", "--empty-catalog", "--no-populate-cache"] if is_offline else []
+        self._invoke(folder, ["docs", "generate", "--static", *alone], is_offline=is_offline, target=target)
+        return self._folder(folder) / "target" / "static_index.html"
+
     def keep(self, plan: Plan, build: Build) -> None:
         """Keep the manifest under the build's id, and no other one of the slot."""
         folder = self._folder(build.slot) / "last"
@@ -137,23 +151,35 @@ class DbtBuilder:
             error = _failures(results)
         return BuildOutcome(results, error, rebuilt)
 
-    def _invoke(self, schema: str, arguments: Sequence[str]) -> Any:
+    def _invoke(
+        self, schema: str, arguments: Sequence[str], *, is_offline: bool = False, target: str | None = None
+    ) -> Any:
         """Call dbt. Raises BuildError if it does not succeed."""
-        answer = self._call(schema, arguments)
+        answer = self._call(schema, arguments, is_offline=is_offline, target=target)
         if answer.exception is not None or not answer.success:
             raise BuildError(f"dbt {arguments[0]} of {self._project} failed: {_one_line(answer.exception)}")
         return answer
 
-    def _call(self, schema: str, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> Any:
+    def _call(
+        self,
+        schema: str,
+        arguments: Sequence[str],
+        variables: Mapping[str, str] | None = None,
+        *,
+        is_offline: bool = False,
+        target: str | None = None,
+    ) -> Any:
         from dbt.cli.main import dbtRunner  # 3 s to import
 
-        folder, target = self._folder(schema), schema if schema in SLOTS else PAST_TARGET
+        folder = self._folder(schema)
+        target = target or (schema if schema in SLOTS else PAST_TARGET)
         common = [
             *("--project-dir", str(self._project), "--profiles-dir", str(self._project), "--target", target),
             *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
         ]
         quiet = ["--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
-        own = _profile_variables() | _registry_variables(self._project) | {SCHEMA_VARIABLE: schema}
+        profile = {} if is_offline else _profile_variables()
+        own = profile | _registry_variables(self._project) | {SCHEMA_VARIABLE: schema}
         with _environment(own | dict(variables or {})):
             return dbtRunner(manifest=self._manifest).invoke([*quiet, *arguments, *common])
 
