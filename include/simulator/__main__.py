@@ -60,6 +60,11 @@ def _truth(given: argparse.Namespace) -> None:
     print(totals.write_csv(), end="")
 
 
+def _figures(given: argparse.Namespace) -> None:
+    province = Province(given.state)
+    print(province.figures(given.night).write_csv(), end="")
+
+
 def _stop(given: argparse.Namespace) -> None:
     print("stopped" if stop(given.state) else "nothing to stop")
 
@@ -100,9 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     command("advance", _advance, "make the next night; works while serving").add_argument(
         "--nights", type=int, default=1, help="how many (default 1)"
     )
-    command("truth", _truth, "print what is true after a night").add_argument(
-        "--night", type=date.fromisoformat, help="YYYY-MM-DD (default: the last)"
-    )
+    for name, run, text in (
+        ("truth", _truth, "print what is true after a night"),
+        ("figures", _figures, "print the published figures as the books of a night give them"),
+    ):
+        command(name, run, text).add_argument("--night", type=date.fromisoformat, help="YYYY-MM-DD (default: the last)")
     command("stop", _stop, "end a province that is served")
     node = command("node", _node, "make a node refuse readers, misbehave, or behave again")
     node.add_argument("node", help="6-digit code")

@@ -36,6 +36,8 @@ def test_a_province_is_not_generated_over_another(tmp_path: Path, capsys: pytest
     assert "night of 2024-08-15" in capsys.readouterr().out
     assert main(["truth", "--state", state, "--night", "2024-08-14"]) == 0
     assert "bid," in capsys.readouterr().out
+    assert main(["figures", "--state", state]) == 0
+    assert "issues_assigned_total," in capsys.readouterr().out
     assert "there is no night 2024-09-01" in refused(capsys, "truth", "--state", state, "--night", "2024-09-01")
     assert "is not a node of this province" in refused(capsys, "node", "--state", state, "210400", "down")
     assert main(["node", "--state", state, "210203", "wrong_hash"]) == 0
