@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import Warehouse
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost, assert_reads_equal_books
 
+from demo.registry import write_registry
 from simulator import Province
 from yingshang import publish
 from yingshang.cli import night as night_command
@@ -23,6 +24,7 @@ def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
     try:
         running.start()
         warehouse.add_connections(running.connections())
+        write_registry(warehouse.state / "registry", running)
         yield running
     finally:
         running.destroy()

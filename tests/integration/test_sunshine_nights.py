@@ -6,7 +6,7 @@ import random
 import pytest
 from tests.support.dbt_models import Models
 from tests.support.raw_log import RawLog
-from tests.support.sunshine_nights import Sunshine
+from tests.support.sunshine_nights import Sunshine, disclosure_id
 
 SELECTION = ("--select", "+path:models/marts/sunshine")
 
@@ -15,7 +15,7 @@ SELECTION = ("--select", "+path:models/marts/sunshine")
 def test_six_nights_equal_one_build_in_any_order(seed: int, raw_log: RawLog, models: Models) -> None:
     """Corrections, moves to another village or month, withdrawals, unknown villages; a city away for three nights."""
     models = dataclasses.replace(models, selection=SELECTION)
-    nights = Sunshine(raw_log, random.Random(seed), away={"210200": range(2, 5)}, most=30, undone=1)
+    nights = Sunshine(raw_log, random.Random(seed), away={"210200": range(2, 5)}, most=60, undone=1)
     tonight = nights.pass_night()
     models.build("slot_a", to_seq=raw_log.max_seq(), night=tonight, full=True)
     for number in range(1, 6):
@@ -45,3 +45,43 @@ def test_six_nights_equal_one_build_in_any_order(seed: int, raw_log: RawLog, mod
             (select count(*) from slot_a.fct_tracked_problem where is_resolved)"""
     )
     assert set(levels) == {facts}
+
+
+def test_coverage_compares_with_the_year_before_and_covers_from_the_first_publication(
+    raw_log: RawLog, models: Models
+) -> None:
+    """A village is covered in the month of its first publication and after; petitions stand beside those a year ago."""
+    models = dataclasses.replace(models, selection=SELECTION)
+    village, at = "210102001002", {"data_timestamp": "20240813000000"}
+    for month, complaints in (("202308", 8), ("202408", 6)):
+        raw_log.admitted(
+            "sunshine.petition",
+            "210000",
+            {"village_code": village, "stat_month": month, "complaints": complaints, "reports": 0, **at},
+        )
+    raw_log.admitted(
+        "sunshine.disclosure",
+        "210100",
+        {
+            "disclosure_id": disclosure_id(village, 1), "village_code": village, "enter_time": "20240630",
+            "publish_time": "20240701", "is_withdrawn": "0", **at,
+        },
+    )  # fmt: skip
+    models.build("slot_a", to_seq=raw_log.max_seq(), full=True)
+    petitions = models.rows(
+        """select division_level, petitions, petitions_year_before, petition_change_rate::float8
+        from slot_a.rpt_sunshine_coverage where month_start_date = '2024-08-01' and petitions > 0"""
+    )
+    assert sorted(petitions) == [
+        (level, 6, 8, -0.25) for level in ("city", "county", "province", "township", "village")
+    ]
+    covered = models.rows(
+        f"""select month_start_date::text, villages_covered, disclosures from slot_a.rpt_sunshine_coverage
+        where division_code = '{village}' and month_start_date >= '2024-06-01' order by 1"""
+    )
+    assert covered == [("2024-06-01", 0, 1), ("2024-07-01", 1, 0), ("2024-08-01", 1, 0)]
+    whole = models.row(
+        "select villages, villages_covered from slot_a.rpt_sunshine_coverage"
+        " where division_level = 'province' and month_start_date = '2024-08-01'"
+    )
+    assert whole == (16727, 1)

@@ -44,7 +44,7 @@ class Sunshine(RandomNights):
         own: dict[str, dict[str, Any]] = {
             "disclosure": {
                 # a disclosure moves from one village to another with a correction
-                "disclosure_id": disclosure_id(villages[0], number(1, 15)),
+                "disclosure_id": disclosure_id(villages[0], number(1, 40)),
                 "village_code": village,
                 "category_code": pick(["1", "2", "3", None]),
                 "enter_time": pick(TIMES),
