@@ -71,7 +71,7 @@ def test_one_node_that_is_down_does_not_stop_the_night_and_is_named(demo: Demo) 
             {},
         )
     assert night == "2024-08-17"
-    assert missing == {"trading": ["210202"]}
+    assert missing == {"supervision": ["210202"], "trading": ["210202"]}
     demo.province.node_up("210202")
     demo.province.advance()
     assert wait_for_run(airflow, airflow.trigger("2024-08-18")) == "success"
