@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.conftest import Warehouse
 from tests.support.checker import assert_nothing_lost, assert_reads_equal_books
-from tests.support.quality_ledger import add_batch, open_night
+from tests.support.quality_ledger import DEAL_CODE, add_batch, open_night
 from tests.support.whole_fleet import (
     faults_in_books,
     faults_in_quarantine,
@@ -33,6 +33,8 @@ def rows_of(contract: Contract, node: str, number: int) -> list[dict[str, Any]]:
         column = contract.column(name)
         if name == contract.cursor:
             return "20240813120000"
+        if name.startswith("UNIFIED_DEAL_CODE"):
+            return DEAL_CODE
         if name in contract.primary_key and column.kind == "string":
             return f"{node}{row:08d}"
         codes = column.allowed or column.known
@@ -46,11 +48,8 @@ def rows_of(contract: Contract, node: str, number: int) -> list[dict[str, Any]]:
 @pytest.mark.timeout(300)
 def test_the_landing_gate_judges_1100_batches_of_four_systems_in_one_go(warehouse: Warehouse) -> None:
     contracts, registry = load_contracts(), load_registry()
-    ahead, unlisted, gone = (
-        ("hotline.callback", "210300"),
-        ("supervision.issue_event", "210102"),
-        ("trading.lot", "210000"),
-    )
+    ahead, gone = ("hotline.callback", "210300"), ("trading.lot", "210000")
+    unlisted, strange = ("supervision.issue_event", "210102"), ("hotline.work_order", "210300")
     with warehouse.connect("ingest") as connection:
         run = open_night(connection)
         refused: dict[int, tuple[str, str]] = {}
@@ -61,6 +60,8 @@ def test_the_landing_gate_judges_1100_batches_of_four_systems_in_one_go(warehous
                 values = {"cursor_high": "20240815120000"}
             elif of == unlisted:
                 rows[0]["event_type"] = "finished"
+            elif of == strange:
+                rows = [row | {"status_name": "挂起", "class_code": "9901"} for row in rows]
             elif of == gone:
                 values = {"raw_rows": 26}
             batch_id = add_batch(connection, one.node_code, rows, dataset=one.name, **values)
@@ -74,6 +75,10 @@ def test_the_landing_gate_judges_1100_batches_of_four_systems_in_one_go(warehous
     assert len(report.admitted) == 1097
     for one in report.refused:
         assert all(f"{one.dataset} of {one.node_code}" in message for message in one.messages)
+    assert len(report.warnings) == 2, "unknown codes are kept, and named"
+    for column, message in zip(("class_code", "status_name"), sorted(report.warnings), strict=True):
+        assert "hotline.work_order of 210300" in message
+        assert f"unknown_share_{column}" in message
     assert judged == (22, report.checks)
     rules = sum(len(expectations) for expectations in landing_suites(contracts).values())
     assert report.checks == rules

@@ -152,6 +152,25 @@ def test_no_text_whatsoever_breaks_the_checks_and_no_row_is_lost(changes: list[d
     assert all(verdict.reasons)
 
 
+OTHER_ROWS = {
+    "sunshine.evaluation": evaluation(1),
+    "supervision.issue_outcome": outcome(1),
+    "hotline.work_order": work_order(1),
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(OTHER_ROWS)), st.data())
+def test_no_text_whatsoever_breaks_the_rules_of_the_other_systems(dataset: str, data: st.DataObject) -> None:
+    names = st.sampled_from(sorted(OTHER_ROWS[dataset]))
+    changes = data.draw(st.lists(st.dictionaries(names, st.none() | st.text(max_size=9)), min_size=1, max_size=6))
+    rows = [OTHER_ROWS[dataset] | change for change in changes]
+    verdict = judge(*rows, dataset=dataset)
+    assert verdict.good.height + verdict.bad.height == len(rows)
+    assert all(verdict.reasons)
+    assert len(verdict.reasons) == verdict.bad.height
+
+
 def test_a_bid_keeps_its_contract() -> None:
     assert judge(bid(1), bid(2), dataset="bid").reasons == []
 
