@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from tests.support.quality_marts import fill_raw, make_marts
+from tests.support.quality_marts import fill_raw, home_with_suites_of, make_marts
 
 from yingshang.errors import UsageError
 from yingshang.quality import audit
@@ -12,9 +12,12 @@ from yingshang.settings import settings
 
 
 @pytest.fixture
-def build(warehouse):
+def build(warehouse, tmp_path, monkeypatch):
+    """The gate on the marts of trading; what dbt builds of all systems is audited in test_quality_models."""
     with warehouse.connect("ingest") as ingest, warehouse.connect("publish") as publish:
-        yield publish, make_marts(publish, fill_raw(ingest))
+        build_id = make_marts(publish, fill_raw(ingest))
+        monkeypatch.setenv("YINGSHANG_HOME", str(home_with_suites_of(publish, tmp_path / "home")))
+        yield publish, build_id
 
 
 def test_marts_that_equal_their_sources_pass_and_a_missing_node_is_named(build):

@@ -3,14 +3,12 @@
 import datetime as dt
 from pathlib import Path
 
-import yaml
-from psycopg import sql
 from tests.support.quality_ledger import DEAL_CODE, NIGHT, add_batch, lot_rows, open_night
 
+from yingshang.settings import PROJECT_ROOT
 from yingshang.warehouse import PgConnection, ledger
 
 NODES = ("210200", "210300")
-MODELS = Path(__file__).resolve().parents[2] / "dbt_project" / "models"
 
 
 def fill_raw(ingest: PgConnection) -> int:
@@ -103,24 +101,19 @@ def make_marts(publish: PgConnection, to_seq: int, night: dt.date = NIGHT + dt.t
     ).fetchone()
     publish.execute(f"select set_config('test.build', '{build_id}', false)")
     publish.execute(_MARTS)
-    _make_empty_marts(publish)
     publish.commit()
     return int(build_id)
 
 
-def _make_empty_marts(publish: PgConnection) -> None:
-    """The marts of systems that have no data here, with the columns that their contracts give them."""
-    for path in MODELS.glob("marts/*/_*.yml"):
-        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
-            columns = [
-                sql.SQL("{} {}").format(sql.Identifier(column["name"]), sql.SQL(column["data_type"]))
-                for column in model["columns"]
-            ]
-            publish.execute(
-                sql.SQL("create table if not exists {} ({})").format(
-                    sql.Identifier("serve", model["name"]), sql.SQL(", ").join(columns)
-                )
-            )
+def home_with_suites_of(publish: PgConnection, folder: Path) -> Path:
+    """A project's home whose publish suites are those of the marts that are here; the rest is the project's own."""
+    here = {name for (name,) in publish.execute("select tablename from pg_tables where schemaname = 'serve'")}
+    (folder / "expectations" / "publish").mkdir(parents=True)
+    (folder / "include").symlink_to(PROJECT_ROOT / "include")
+    for path in (PROJECT_ROOT / "expectations" / "publish").glob("*.py"):
+        if path.stem in here:
+            (folder / "expectations" / "publish" / path.name).symlink_to(path)
+    return folder
 
 
 _MARTS = """
