@@ -11,9 +11,10 @@ from yingshang.ingest.night import (
     close_night,
     open_night,
 )
-from yingshang.ingest.node import DatasetReport, NodeReport, ingest_node
+from yingshang.ingest.node import Again, DatasetReport, NodeReport, ingest_node
 
 __all__ = [
+    "Again",
     "DatasetReport",
     "NightReport",
     "NodeReport",

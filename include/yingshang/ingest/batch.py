@@ -33,7 +33,7 @@ class BatchJob:
     """What is known of a batch before it is read.
 
     ``end``: upper bound to record, of the greatest cursor read (None when none was) and the source's clock.
-    ``profile``: entries to add to the profile.
+    ``is_replacement``: see :class:`yingshang.warehouse.ledger.NewBatch`.
     """
 
     contract: Contract
@@ -46,6 +46,7 @@ class BatchJob:
     low: str | None
     end: Callable[[str | None], str | None]
     drop: tuple[str, int, str] | None = None
+    is_replacement: bool = False
 
     @property
     def named(self) -> str:
@@ -149,6 +150,7 @@ def load_batch(
                 landing_uri=loaded.landed.uri if loaded.landed else None,
                 landing_bytes=loaded.landed.size if loaded.landed else None,
                 landing_sha256=loaded.landed.sha256 if loaded.landed else None,
+                is_replacement=job.is_replacement,
             )
             assert_nothing_lost(batch, job)
             return batch

@@ -57,6 +57,18 @@ class DatasetReport:
 
 
 @dataclass(frozen=True)
+class Again:
+    """How a night is read again on purpose.
+
+    ``datasets``: only these; None: all that the node provides. ``is_replacement``: what is read takes the place of what
+    the same provisions delivered for the night before, once it is admitted.
+    """
+
+    datasets: frozenset[str] | None = None
+    is_replacement: bool = False
+
+
+@dataclass(frozen=True)
 class NodeReport:
     """What came of one node."""
 
@@ -75,10 +87,15 @@ class NodeReport:
         return sum(one.raw_rows for one in self.datasets)
 
 
-def ingest_node(system: str, node_code: str, run_id: str, *, on_progress: Progress | None = None) -> NodeReport:
+def ingest_node(
+    system: str, node_code: str, run_id: str, *, again: Again | None = None, on_progress: Progress | None = None
+) -> NodeReport:
     """Read, check, land and load everything that a node provides of a system in the night of a run.
 
     A failing dataset does not stop the others. What this run has loaded already is not read again.
+
+    Args:
+        again: read the night again, also the drops that earlier runs have taken in for it.
 
     Raises:
         UsageError: there is no such run, or the node provides nothing of the system.
@@ -97,9 +114,12 @@ def ingest_node(system: str, node_code: str, run_id: str, *, on_progress: Progre
         if run is None:
             raise UsageError(f"no run {run_id!r} in the ledger: open its night first")
         provisions = registry.provisions_of(system, node_code, night=run.night)
+        if again is not None and again.datasets is not None:
+            provisions = tuple(one for one in provisions if one.dataset in again.datasets)
         if not provisions:
+            asked = f" ({', '.join(sorted(again.datasets))})" if again and again.datasets else ""
             raise UsageError(
-                f"node {node_code} ({registry.node(node_code).name}) provides nothing of {system} in the night"
+                f"node {node_code} ({registry.node(node_code).name}) provides nothing of {system}{asked} in the night"
                 f" {run.night}: see include/registry/provisions.csv"
             )
         contracts = load_contracts()
@@ -113,6 +133,7 @@ def ingest_node(system: str, node_code: str, run_id: str, *, on_progress: Progre
                 run.night,
                 run.cut_off_at,
                 on_progress or (lambda dataset, rows: None),
+                again,
             )
             try:
                 reports = node.ingest([(one, contracts[one.name]) for one in provisions])
@@ -143,9 +164,11 @@ class _Node:
         night: date,
         cut_off_at: datetime | None,
         on_progress: Progress,
+        again: Again | None,
     ) -> None:
         from yingshang.ingest.load import WarehouseSession
 
+        self._again = again
         self._connection, self._keys, self._cut_off_at = connection, keys, cut_off_at
         self._system, self._node_code, self._run_id, self._night = system, node_code, run_id, night
         self._on_progress = on_progress
@@ -266,6 +289,7 @@ class _Node:
                 is_text=_is_text(delivery),
                 low=window.low,
                 end=lambda newest: window.end(newest, clock),
+                is_replacement=self._again is not None and self._again.is_replacement,
             )
             return [self._load(delivery, job)]
 
@@ -281,18 +305,21 @@ class _Node:
         from yingshang.warehouse.ledger import AlreadyLoaded
 
         outbox = folder.outbox(contract.table)
-        known = ledger.loaded_drops(
-            self._connection, self._system, contract.dataset, self._node_code, run_id=self._run_id
-        )
+        of = (self._system, contract.dataset, self._node_code)
+        known = ledger.loaded_drops(self._connection, *of, run_id=self._run_id)
+        wanted: set[tuple[str, str]] = set()
+        if self._again is not None:
+            wanted = ledger.drops_to_read_again(self._connection, *of, self._night, run_id=self._run_id)
+            known -= wanted
         request = Request(contract.table, contract.column_names, contract.primary_key, contract.cursor)
         batches: list[NewBatch] = []
         errors: list[YingshangError] = []
-        is_past = ledger.has_later_night(self._connection, self._system, contract.dataset, self._node_code, self._night)
+        is_past = ledger.has_later_night(self._connection, *of, self._night)
         cut_off = datetime.combine(self._night + timedelta(days=1), time(settings().cut_off_hour))
         for drop in outbox.drops:
             if drop.identity in known or drop.period > f"{self._night:%Y%m%d}":
                 continue
-            if is_past and drop.created > f"{cut_off:%Y%m%d%H%M%S}":
+            if is_past and drop.created > f"{cut_off:%Y%m%d%H%M%S}" and drop.identity not in wanted:
                 continue
             known.add(drop.identity)
             job = BatchJob(
@@ -317,6 +344,15 @@ class _Node:
                 continue
             except (SourceInconsistent, ContractError, RejectLimitExceeded) as error:
                 errors.append(_named(error, job.named))
+        gone = sorted({period for period, _ in wanted} - {drop.period for drop in outbox.drops})
+        if gone:
+            errors.append(
+                ManifestError(
+                    f"{contract.name} of node {self._node_code}, night {self._night}: the drops of {', '.join(gone)} no"
+                    " longer lie there and were not read again: what was loaded of them stays; ask the node to put them"
+                    " back"
+                )
+            )
         if outbox.problems:
             errors.append(
                 ManifestError(

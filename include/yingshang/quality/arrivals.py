@@ -16,7 +16,7 @@ def arrivals(
     """Volume against history, freshness, drift and codes. The bounds are generous: a usual night passes.
 
     Args:
-        full_reread_least: least rows of a full re-read, or of a re-sent drop, as a share of those it had before.
+        full_reread_least: least rows of a full re-read, a re-sent drop or a replacement, as a share of what was there.
         flood_stop: most rows per day, as a multiple of the provision's usual number.
         deleted_most: most deletions, as a share of all rows the provision ever delivered.
         unknown_types_most: share of rows whose source code of the transaction type maps to nothing; None where records
@@ -51,6 +51,11 @@ def arrivals(
             column="resend_ratio",
             min_value=full_reread_least,
             **stop("a re-sent drop would hide the drop it supersedes, and has far fewer rows"),
+        ),
+        between(
+            column="replacement_ratio",
+            min_value=full_reread_least,
+            **stop("a replacement would hide what it replaces, and has far fewer rows"),
         ),
         between(column="resend_ratio", min_value=0.9, **warn("a re-sent drop has the rows of the drop it supersedes")),
         between(

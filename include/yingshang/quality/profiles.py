@@ -202,6 +202,7 @@ select
     t.source_rows::float8 / nullif(before.full_rows, 0) as full_reread_ratio,
     t.source_rows::float8 / nullif(before.window_rows, 0) as window_reread_ratio,
     t.source_rows::float8 / nullif(before.drop_rows, 0) as resend_ratio,
+    t.source_rows::float8 / nullif(before.replaced_rows, 0) as replacement_ratio,
     m.tombstone_rows,
     case when m.tombstone_rows >= %(floor)s then m.tombstone_rows::float8 / nullif(before.known_rows, 0)
     end as deleted_share_of_known,
@@ -241,7 +242,12 @@ cross join lateral (
         ) as window_rows,
         max(h.source_rows) filter (
             where h.source_rows >= %(floor)s and h.kind = 'drop' and h.drop_period = t.drop_period
-        ) as drop_rows
+        ) as drop_rows,
+        max(h.source_rows) filter (
+            where h.source_rows >= %(floor)s and t.is_replacement and h.night = t.night
+                and t.kind in ('window', 'reload') and h.kind in ('window', 'reload')
+                and (t.cursor_low is null or h.cursor_low >= t.cursor_low) and h.cursor_high <= t.cursor_high
+        ) as replaced_rows
     from candidates h
     where h.node_code = t.node_code and h.is_admitted
 ) before

@@ -51,8 +51,10 @@ __all__ = [
     "Stage",
     "admit",
     "batch",
+    "batches_of_night",
     "batches_of_run",
     "close_night",
+    "drops_to_read_again",
     "events_of",
     "insert_batch",
     "insert_check_results",
@@ -166,6 +168,11 @@ def batches_of_run(
     )
 
 
+def batches_of_night(connection: PgConnection, system: str, night: date) -> list[Batch]:
+    """Batches of one night of a system, in whichever run they were loaded, by id."""
+    return _batches(connection, "b.system = %s and b.night = %s", (system, night))
+
+
 def unjudged_batches(connection: PgConnection, *, system: str | None = None) -> list[Batch]:
     """Batches of any run without an event: the landing gate has not spoken (yet, or its run was given up), by id."""
     return _batches(connection, "last.event is null and (%s::text is null or b.system = %s)", (system, system))
@@ -238,6 +245,28 @@ def loaded_drops(
         where b.system = %s and b.dataset = %s and b.node_code = %s and b.kind = 'drop'
             and (b.run_id = %s or exists (select from ops.batch_event e where e.batch_id = b.batch_id))""",
         (system, dataset, node_code, run_id),
+    )
+    return {(period, sha256) for period, sha256 in rows}
+
+
+def drops_to_read_again(
+    connection: PgConnection, system: str, dataset: str, node_code: str, night: date, *, run_id: str
+) -> set[tuple[str, str]]:
+    """Drops of the provision that were taken in for a night and are not hidden, as (period, sha256).
+
+    Without those that ``run_id`` has loaded itself: a retry of it goes on with the others.
+    """
+    rows = connection.execute(
+        """select distinct b.drop_period, b.drop_sha256
+        from ops.batch b
+        left join lateral (
+            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
+        ) last on true
+        where b.system = %s and b.dataset = %s and b.node_code = %s and b.kind = 'drop' and b.night = %s
+            and coalesce(last.event, 'admitted') = 'admitted'
+        except
+        select b.drop_period, b.drop_sha256 from ops.batch b where b.run_id = %s and b.kind = 'drop'""",
+        (system, dataset, node_code, night, run_id),
     )
     return {(period, sha256) for period, sha256 in rows}
 
