@@ -109,6 +109,13 @@ def test_a_key_that_begins_with_a_division_is_held_to_the_node(contract: Contrac
     assert coded <= scoped
 
 
+@pytest.mark.parametrize("contract", OTHERS.values(), ids=OTHERS.keys())
+def test_where_several_nodes_provide_a_dataset_its_key_is_held_to_the_node(contract: Contract) -> None:
+    providers = {one.node_code for one in load_registry().provisions if one.name == contract.name}
+    scoped = {scope.column for scope in contract.node_scopes}
+    assert len(providers) == 1 or scoped & set(contract.primary_key)
+
+
 def test_direct_identifiers_of_persons_are_personal_and_nothing_else_is() -> None:
     personal = {(name, column) for name, contract in CONTRACTS.items() for column in contract.personal_columns}
     assert personal == {
