@@ -144,7 +144,14 @@ def _validator() -> Validator:
     from jsonschema import Draft201909Validator
 
     schema = resources.files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
-    return Draft201909Validator(json.loads(schema))
+    return Draft201909Validator(_without_unevaluated(json.loads(schema)))
+
+
+def _without_unevaluated(schema: Any) -> Any:
+    """The schema without its own search for unknown keys, most of its time: the models have refused these before."""
+    if isinstance(schema, dict):
+        return {key: _without_unevaluated(one) for key, one in schema.items() if key != "unevaluatedProperties"}
+    return [_without_unevaluated(one) for one in schema] if isinstance(schema, list) else schema
 
 
 def _path(document: Any, location: Sequence[int | str] | Iterable[int | str]) -> str:
