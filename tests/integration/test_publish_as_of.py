@@ -23,6 +23,7 @@ from yingshang.warehouse.past import schema_of
 CITY, COUNTY = "210300", "210321"
 NEXT_NIGHT = FIRST_NIGHT + dt.timedelta(days=1)
 DEAL, LATE = project_code(CITY, 1), project_code(CITY, 2)
+ISSUE = f"WT01{CITY}000001"
 LOT, LATE_LOT = lot_code(DEAL, 1), lot_code(LATE, 1)
 
 
@@ -52,22 +53,55 @@ def contract(cursor: str, price: int, **values: object) -> dict[str, object]:
     )  # fmt: skip
 
 
-def first_night(warehouse, log: RawLog) -> None:
+def event(number: int, kind: str, at: str, **values: object) -> dict[str, object]:
+    return {
+        "event_id": f"{ISSUE}-{number:03d}", "issue_code": ISSUE, "node_code": CITY, "event_type": kind,
+        "event_time": at, "data_timestamp": at, **values,
+    }  # fmt: skip
+
+
+def a_closed_issue(log: RawLog) -> None:
+    log.admitted(
+        "supervision.batch", "210000", {"batch_code": "PC01", "batch_no": 1, "data_timestamp": "20240101000000"}
+    )
+    issue = {"issue_code": ISSUE, "batch_code": "PC01", "node_code": CITY, "environment_code": "01"}
+    log.admitted(
+        "supervision.issue", "210000",
+        {**issue, "assign_time": "20240201", "due_time": "20240301", "data_timestamp": "20240201000000"},
+    )  # fmt: skip
+    log.admitted(
+        "supervision.issue_event", CITY, event(1, "assigned", "20240201080000"), event(2, "verified", "20240220080000"),
+        event(3, "closed", "20240221080000"),
+    )  # fmt: skip
+    expert = {"expert_code": "E00001", "dept_code": "D01", "start_date": "20240101"}
+    log.admitted("hotline.expert", "210000", {**expert, "data_timestamp": "20240101000000"})
+
+
+def first_night(warehouse, log: RawLog) -> int:
+    """Returns the batch of lots."""
+    a_closed_issue(log)
     log.admitted("trading.project", CITY, stamped("20240801080000", create_time="20240801"))
     lot = {"create_time": "20240801", "region_code": CITY, "contract_reckon_price": 900, "price_unit": "0"}
-    log.admitted("trading.lot", CITY, stamped("20240801080000", bid_section_code=LOT, **lot),
+    lots = log.admitted("trading.lot", CITY, stamped("20240801080000", bid_section_code=LOT, **lot),
                  stamped("20240801080000", LATE, bid_section_code=LATE_LOT, **lot))  # fmt: skip
     log.admitted("trading.contract", CITY, contract("20240810080000", 800))
     outcome(warehouse, FIRST_NIGHT, CITY, "lot", "loaded")
     outcome(warehouse, FIRST_NIGHT, COUNTY, "lot", "failed")
     outcome(warehouse, FIRST_NIGHT, COUNTY, "bid", "nothing_to_send")
+    return lots
 
 
-def what_followed(warehouse, log: RawLog) -> None:
-    """A closed record is corrected, another withdrawn, a parent comes late; the first night's run goes on."""
+def what_followed(warehouse, log: RawLog, lots: int) -> None:
+    """A closed issue and a contract are corrected, a batch withdrawn, a parent late; the first night's run goes on."""
+    log.admitted(
+        "supervision.issue_event", CITY, event(3, "closed", "20240221080000", data_timestamp="20240814080000"),
+        event(4, "reopened", "20240814090000"), night=NEXT_NIGHT,
+    )  # fmt: skip
+    moved = {"expert_code": "E00001", "dept_code": "D02", "start_date": "20240101", "data_timestamp": "20240814080000"}
+    log.admitted("hotline.expert", "210000", moved, night=NEXT_NIGHT)
     log.admitted("trading.contract", CITY, contract("20240814080000", 1_000_000), night=NEXT_NIGHT)
     log.admitted("trading.project", CITY, stamped("20240814080000", LATE, create_time="20240801"), night=NEXT_NIGHT)
-    log.say("withdrawn", 2)
+    log.say("withdrawn", lots)
     # the county's lots of the first night arrive after its publication, in the same run
     outcome(warehouse, FIRST_NIGHT, COUNTY, "lot", "nothing_to_send")
     late = log.batch("trading.bid", COUNTY, [stamped("20240813090000", bid_section_code=LOT, bidder_org_code="X")])
@@ -90,16 +124,18 @@ def built_tables(admin: psycopg.Connection, schema: str) -> set[str]:
 def test_a_night_is_rebuilt_row_for_row_after_corrections(warehouse, capsys, tmp_path) -> None:
     with warehouse.admin() as admin:
         log, models = RawLog(admin), Models(admin, {}, tmp_path)
-        first_night(warehouse, log)
+        lots = first_night(warehouse, log)
         publish(FIRST_NIGHT)
         admin.execute("create schema kept")
         for table in built_tables(admin, "slot_a"):
             admin.execute(f"create table kept.{table} as table slot_a.{table}")
         assert {"rpt_provision", "rpt_connection_matrix", "fct_contract"} <= built_tables(admin, "kept")
-        what_followed(warehouse, log)
+        what_followed(warehouse, log, lots)
         publish(NEXT_NIGHT)
         changed = models.differences("kept", "slot_b")
-        assert {"fct_contract", "fct_transaction", "fct_bid", "rpt_provision"} <= set(changed), changed
+        corrected = {"fct_contract", "fct_transaction", "fct_bid", "fct_issue", "fct_issue_event", "dim_expert_history"}
+        reported = {"rpt_provision", "rpt_source_scorecard", "rpt_batch_progress", "rpt_published_figure"}
+        assert corrected | reported <= set(changed), changed
 
         with pytest.raises(SystemExit) as ended:
             main(["build", "--as-of", str(FIRST_NIGHT)])
@@ -117,6 +153,7 @@ def test_a_night_is_rebuilt_row_for_row_after_corrections(warehouse, capsys, tmp
         assert not [table for (table,) in attached if table.startswith("asof_")]
 
     with warehouse.connect("owner") as owner:
+        assert owner.execute(f"select status, is_resolved from {past}.fct_issue").fetchall() == [("closed", True)]
         assert owner.execute(f"select contract_price_yuan from {past}.fct_contract").fetchall() == [(800,)]
     with warehouse.connect("bi_reader") as reader, pytest.raises(psycopg.errors.InsufficientPrivilege):
         reader.execute(f"select * from {past}.fct_contract")
