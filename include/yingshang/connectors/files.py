@@ -31,6 +31,8 @@ MANIFEST = ".manifest.json"
 DATA_SUFFIXES = (".csv", ".xlsx", ".xml")
 CHUNK = 1 << 20
 MANIFEST_BYTES = 1 << 16
+FILE_BYTES = 4 << 30
+"""A drop is a night's delta: more is not taken in."""
 CONNECT_SECONDS = 15
 CALL_SECONDS = 60.0
 FILE_SECONDS = 1800.0
@@ -159,10 +161,19 @@ class FilesSource:
 
     def _fetch(self, drop: Drop, spool: IO[bytes]) -> None:
         """Stream the file to ``spool`` and take its SHA-256 on the way."""
-        digest, deadline = hashlib.sha256(), time.monotonic() + FILE_SECONDS
-        with self._explained(drop.file), self._fs.open(f"{self._folder}/{drop.file}", "rb") as remote:
+        digest, deadline, size = hashlib.sha256(), time.monotonic() + FILE_SECONDS, 0
+        path = f"{self._folder}/{drop.file}"
+        if getattr(self._fs, "local_file", False) and self._fs.info(path).get("islink"):
+            raise ManifestError(f"{self._named}: {drop.file} is a link, not a file: it was not read")
+        with self._explained(drop.file), self._fs.open(path, "rb") as remote:
             read = self._reader(remote)
             while chunk := read(CHUNK):
+                size += len(chunk)
+                if size > FILE_BYTES:
+                    raise ManifestError(
+                        f"{self._named}: {drop.file} is larger than {FILE_BYTES >> 20} MB: it was not loaded; ask the"
+                        " node to split the drop"
+                    )
                 digest.update(chunk)
                 spool.write(chunk)
                 if time.monotonic() > deadline:

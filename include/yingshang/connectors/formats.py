@@ -19,6 +19,9 @@ from typing import IO, Any
 from yingshang.errors import ManifestError, SourceInconsistent
 
 FIELD_LIMIT = 1 << 20
+ROW_LIMIT = 4 << 20
+"""Characters of one row of a CSV file, however many lines it has: more is no row, and is not held in memory."""
+KEEP_BYTES = "yingshang_keep_bytes"
 HEADER_ROWS = 10
 XLSX_LIMIT = 64 << 20
 """Unpacked bytes of an XLSX (about 80,000 rows): a workbook is read whole, and takes twice as much memory."""
@@ -46,13 +49,19 @@ class TextTable:
 
 
 def read_csv(file: IO[bytes], charset: str) -> TextTable:
-    """A CSV file with a header of national names. Undecodable bytes become U+FFFD, which the row checks refuse."""
+    """A CSV file with a header of national names.
+
+    A byte that cannot be decoded becomes U+FFFD and its two hex digits: the row checks refuse the row, and quarantine
+    still tells what had come.
+    """
     try:
         codecs.lookup(charset)
     except LookupError:
         raise ManifestError(f"its manifest declares the charset {charset[:40]!r}, which is none") from None
     csv.field_size_limit(FIELD_LIMIT)
-    lines = io.TextIOWrapper(io.BufferedReader(_Unclosed(file)), encoding=charset, errors="replace", newline="")
+    lines = _Lines(
+        io.TextIOWrapper(io.BufferedReader(_Unclosed(file)), encoding=charset, errors=KEEP_BYTES, newline="")
+    )
     reader = csv.reader(lines)
     try:
         header = next(reader, [])
@@ -151,6 +160,36 @@ def read_xml(file: IO[bytes], delete_column: str, delete_value: str, wanted: tup
             yield [row.get(name) for name in columns], ""
 
     return TextTable(columns, rows(), present, position)
+
+
+def _kept_bytes(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(f"\ufffd{byte:02x}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(KEEP_BYTES, _kept_bytes)
+
+
+class _Lines:
+    """Lines of a text, read in pieces, so that what never ends is not read to its end."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text, self._taken, self._number = text, 0, 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(ROW_LIMIT):
+            self._taken += len(line)
+            self._number += 1
+            if self._taken >= ROW_LIMIT:
+                raise SourceInconsistent(
+                    f"the row at line {self._number} has more than {ROW_LIMIT >> 20} million characters: it is no CSV"
+                )
+            yield line
+
+    def end_row(self) -> None:
+        """A row is complete."""
+        self._taken = 0
 
 
 def _header(names: list[str]) -> tuple[str, ...]:
