@@ -8,9 +8,12 @@ night of the build (its current value).
     {%- endif -%}
 {%- endmacro %}
 
-{#- Whether a time lies before the end of the figure's last day -#}
+{#- Whether a time lies before the end of the figure's last day; that end is computed once, not for every row -#}
 {% macro is_by(time, figure, moment) -%}
-    {{ time }} < ({{ last_day(figure, moment) }} + 1)::timestamp at time zone 'Asia/Shanghai'
+    {{ time }} < (
+        select (d.last_day + 1)::timestamp at time zone 'Asia/Shanghai'
+        from (select {{ last_day(figure, moment) }} as last_day) as d
+    )
 {%- endmacro %}
 
 {#- Whether a month has ended by the figure's last day -#}

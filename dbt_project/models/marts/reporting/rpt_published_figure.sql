@@ -184,6 +184,25 @@ with
         from villages
     ),
 
+    -- counts per village and month are summed by month first, so that months are compared a few times only
+    registrations_of_months as (
+        select month_start_date, sum(new_users) as new_users
+        from {{ ref("fct_registration") }}
+        group by month_start_date
+    ),
+
+    evaluations_of_months as (
+        select month_start_date, sum(participants) as participants, sum(satisfied) as satisfied
+        from {{ ref("fct_evaluation") }}
+        group by month_start_date
+    ),
+
+    petitions_of_months as (
+        select month_start_date, sum(complaints + reports) as petitions
+        from {{ ref("fct_petition") }}
+        group by month_start_date
+    ),
+
     registrations as (
         select
             {%- for moment in moments %}
@@ -194,7 +213,7 @@ with
                     0
                 ) as sunshine_users_{{ moment }}{{ "," if not loop.last }}
             {%- endfor %}
-        from {{ ref("fct_registration") }}
+        from registrations_of_months
     ),
 
     evaluations as (
@@ -216,24 +235,24 @@ with
                     0
                 ) as evaluation_satisfaction_{{ moment }}{{ "," if not loop.last }}
             {%- endfor %}
-        from {{ ref("fct_evaluation") }}
+        from evaluations_of_months
     ),
 
     petitions as (
         select
             {%- for moment in moments %}
-                100.0 * sum(complaints + reports) filter (
+                100.0 * sum(petitions) filter (
                     where {{ is_month_of_year("month_start_date", "petition_change", moment, 0) }}
                 )
                 / nullif(
-                    sum(complaints + reports) filter (
+                    sum(petitions) filter (
                         where {{ is_month_of_year("month_start_date", "petition_change", moment, 1) }}
                     ),
                     0
                 )
                 - 100 as petition_change_{{ moment }}{{ "," if not loop.last }}
             {%- endfor %}
-        from {{ ref("fct_petition") }}
+        from petitions_of_months
     ),
 
     problems as (
