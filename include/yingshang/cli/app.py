@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "night": "Run one whole night by hand, without Airflow.",
     "check-drop": "Say what would be rejected of a file, before it is sent.",
     "ingest": "Read one night of sources into raw, by hand.",
+    "replay": "Load quarantined rows that keep today's contract.",
     "reload": "Read nights again: any nodes and datasets.",
     "gate": "Judge batches: run the landing gate, accept or reject a batch.",
     "build": "Build the marts in the idle slot.",

@@ -152,7 +152,7 @@ def load_batch(
                 landing_sha256=loaded.landed.sha256 if loaded.landed else None,
                 is_replacement=job.is_replacement,
             )
-            assert_nothing_lost(batch, job)
+            assert_nothing_lost(batch, job.named)
             return batch
 
         return load.commit(batch_id, spool, complete)
@@ -166,12 +166,12 @@ def load_batch(
         spool.close()
 
 
-def assert_nothing_lost(batch: NewBatch, job: BatchJob) -> None:
+def assert_nothing_lost(batch: NewBatch, named: str) -> None:
     """Invariant I1: what the source has = what is in raw + quarantined + identical to another row of the batch."""
     accounted = batch.raw_rows + batch.quarantined_rows + batch.duplicate_rows
     if accounted != batch.source_rows:
         raise SourceInconsistent(
-            f"{job.named}: of {batch.source_rows} rows {batch.raw_rows} are in raw, {batch.quarantined_rows} in"
+            f"{named}: of {batch.source_rows} rows {batch.raw_rows} are in raw, {batch.quarantined_rows} in"
             f" quarantine and {batch.duplicate_rows} are duplicates: {batch.source_rows - accounted} are unaccounted"
             " for; nothing was loaded"
         )

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 from psycopg import sql
@@ -27,8 +27,6 @@ from yingshang.warehouse.ledger import NewBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from yingshang.ingest.quarantine import QuarantineSpool
 
 STREAM_FROM_BYTES = 8 << 20
 """Size from which landing and COPY overlap with reading. A smaller batch holds no transaction open while it is read."""
@@ -45,6 +43,14 @@ class Loaded:
 
     raw_rows: int
     landed: LandedFile | None
+
+
+class Beside(Protocol):
+    """What is written to the quarantine in the transaction that loads a batch."""
+
+    def copy_into(self, connection: PgConnection) -> None:
+        """Write it; the caller commits."""
+        ...
 
 
 class WarehouseSession:
@@ -101,7 +107,7 @@ class Load:
             if self._buffered_bytes >= self._stream_from:
                 self._stream()
 
-    def commit(self, batch_id: int, quarantine: QuarantineSpool, complete: Callable[[Loaded], NewBatch]) -> NewBatch:
+    def commit(self, batch_id: int, quarantine: Beside, complete: Callable[[Loaded], NewBatch]) -> NewBatch:
         """End the COPY, check what is in raw and in the landed file, write quarantine and ledger, commit.
 
         ``complete`` makes the ledger's row of what was loaded; it raises when the sums do not agree.

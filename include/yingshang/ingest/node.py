@@ -123,7 +123,7 @@ def ingest_node(
                 f" {run.night}: see include/registry/provisions.csv"
             )
         contracts = load_contracts()
-        with _only_one(connection, system, node_code):
+        with only_one(connection, system, node_code):
             node = _Node(
                 connection,
                 secrets.keys(),
@@ -457,8 +457,12 @@ def _window_source(kind: str, connection: Connection) -> Iterator[WindowSource]:
 
 
 @contextlib.contextmanager
-def _only_one(connection: PgConnection, system: str, node_code: str) -> Iterator[None]:
-    """Hold the lock of the node: an attempt that is still running must not race its retry."""
+def only_one(connection: PgConnection, system: str, node_code: str) -> Iterator[None]:
+    """Hold the lock of the node: an attempt that is still running must not race its retry.
+
+    Raises:
+        NodeBusy: another one holds it.
+    """
     import psycopg
 
     connection.execute("select set_config('lock_timeout', %s, false)", (f"{int(LOCK_SECONDS * 1000)}ms",))

@@ -53,12 +53,14 @@ __all__ = [
     "batch",
     "batches_of_night",
     "batches_of_run",
+    "batches_with_quarantine",
     "close_night",
     "drops_to_read_again",
     "events_of",
     "insert_batch",
     "insert_check_results",
     "last_admitted_window",
+    "last_clock",
     "loaded_drops",
     "max_seq",
     "next_batch_id",
@@ -171,6 +173,37 @@ def batches_of_run(
 def batches_of_night(connection: PgConnection, system: str, night: date) -> list[Batch]:
     """Batches of one night of a system, in whichever run they were loaded, by id."""
     return _batches(connection, "b.system = %s and b.night = %s", (system, night))
+
+
+def batches_with_quarantine(
+    connection: PgConnection,
+    *,
+    batch_ids: Sequence[int] = (),
+    system: str | None = None,
+    dataset: str | None = None,
+    node_code: str | None = None,
+    night: date | None = None,
+) -> list[Batch]:
+    """Batches with quarantined rows, as far as they are of all that is given, by id."""
+    return _batches(
+        connection,
+        "b.quarantined_rows > 0 and (cardinality(%s::bigint[]) = 0 or b.batch_id = any(%s))"
+        " and (%s::text is null or b.system = %s) and (%s::text is null or b.dataset = %s)"
+        " and (%s::text is null or b.node_code = %s) and (%s::date is null or b.night = %s)",
+        (
+            list(batch_ids), list(batch_ids), system, system, dataset, dataset, node_code, node_code, night, night,
+        ),
+    )  # fmt: skip
+
+
+def last_clock(connection: PgConnection, system: str, dataset: str, node_code: str) -> str | None:
+    """The source's clock at the newest read of a provision, 14 digits; None when it was never read."""
+    row = connection.execute(
+        "select source_clock from ops.batch where system = %s and dataset = %s and node_code = %s"
+        " and kind <> 'replay' and source_clock is not null order by batch_id desc limit 1",
+        (system, dataset, node_code),
+    ).fetchone()
+    return str(row[0]) if row else None
 
 
 def unjudged_batches(connection: PgConnection, *, system: str | None = None) -> list[Batch]:
