@@ -67,12 +67,14 @@ def read_csv(file: IO[bytes], charset: str) -> TextTable:
         header = next(reader, [])
     except csv.Error as error:
         raise SourceInconsistent(f"its header is not CSV ({error})") from None
+    lines.end_row()
     columns, position = _header(header), Position()
 
     def rows() -> Iterator[tuple[list[str | None] | None, str]]:
         width, begins = len(columns), reader.line_num + 1
         try:
             for row in reader:
+                lines.end_row()
                 position.line, begins = begins, reader.line_num + 1
                 if len(row) == width:
                     yield [value or None for value in row], ""

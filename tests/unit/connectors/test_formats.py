@@ -9,7 +9,7 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yingshang.connectors.formats import read_csv, read_xlsx, read_xml
+from yingshang.connectors.formats import ROW_LIMIT, read_csv, read_xlsx, read_xml
 from yingshang.errors import ManifestError, SourceInconsistent
 
 Row = list[str | None]
@@ -33,6 +33,19 @@ def test_undecodable_bytes_spoil_their_own_row_only() -> None:
     rows = csv_rows(b"A,B\r\n" + "好,".encode("gb18030") + b"\xff\xb0,\r\n" + b"1,2\r\n")[1]
     assert rows[-1] == (["1", "2"], "")
     assert "\ufffd" in str(rows[0])
+
+
+def test_many_rows_may_be_longer_together_than_one_may_be() -> None:
+    long = "x" * 9_000
+    content = b"A,B\r\n" + f"{long},{long}\r\n".encode() * 600
+    assert len(content) > 2 * ROW_LIMIT
+    assert len(csv_rows(content, "utf-8")[1]) == 600
+
+
+def test_a_row_that_never_ends_is_no_row() -> None:
+    line = b'"' + b"x\r\n" * (ROW_LIMIT // 2)
+    with pytest.raises(SourceInconsistent, match="more than 4 million characters"):
+        csv_rows(b"A,B\r\n1,2\r\n" + line, "utf-8")
 
 
 def test_an_unknown_charset_is_named() -> None:
