@@ -43,7 +43,7 @@ def test_many_rows_may_be_longer_together_than_one_may_be() -> None:
 
 
 def test_a_row_that_never_ends_is_no_row() -> None:
-    line = b'"' + b"x\r\n" * (ROW_LIMIT // 2)
+    line = b"x," * ROW_LIMIT
     with pytest.raises(SourceInconsistent, match="more than 4 million characters"):
         csv_rows(b"A,B\r\n1,2\r\n" + line, "utf-8")
 
