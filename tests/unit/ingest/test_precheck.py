@@ -43,12 +43,7 @@ def test_a_good_file_with_its_manifest_is_clean(tmp_path: Path) -> None:
 def test_each_bad_row_is_named_with_its_line_and_every_reason(tmp_path: Path) -> None:
     split = csv_of([lot(1), lot(2, BID_SECTION_NAME='"two\r\nlines"')])
     rest = csv_of([lot(3, CONTRACT_RECKON_PRICE="面议", PRICE_UNIT="9"), lot(4, CREATE_TIME="20240230")])
-    body = (
-        split
-        + rest.split(b"\r\n", 1)[1]
-        + b"half,a,line\r\n"
-        + csv_of([lot(5, node="210200")]).split(b"\r\n", 1)[1]
-    )
+    body = split + rest.split(b"\r\n", 1)[1] + b"half,a,line\r\n" + csv_of([lot(5, node="210200")]).split(b"\r\n", 1)[1]
     found = checked(write_drop(tmp_path, "BID_SECTION", "20240813", body, 6))
     assert told(found) == [
         (5, 3, ["type:CONTRACT_RECKON_PRICE", "allowed:PRICE_UNIT"]),
