@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     registry: Path | None = Field(None, description="registry's folder; empty: <state>/registry, or include/registry")
     keys_file: Path | None = Field(None, description="HMAC and quarantine keys, JSON")
     quarantine_days: int = Field(90, description="days until a quarantined payload expires")
+    past_build_days: int = Field(30, description="days until a build of a past night may be dropped")
     cut_off_hour: int = Field(5, description="hour of the day (Asia/Shanghai) at which a night closes at the latest")
     schedule_until: datetime | None = Field(None, description="no scheduled runs after this time; empty: for ever")
     retry_seconds: float = Field(20.0, description="wait before the first retry of an Airflow task")

@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "figures": "The published figures: which hold, which differ, which nodes are missing.",
     "status": "Nights, provisions and their ages, what is published.",
     "docs": "Write the pages about the models: columns, lineage, metrics, dashboards.",
+    "maintenance": "Housekeeping: expired quarantine, orphaned files, old builds, VACUUM.",
     "trace": "From a mart row back to raw versions, batches, files and node.",
 }
 DEBUG_VARIABLE = "YINGSHANG_DEBUG"
