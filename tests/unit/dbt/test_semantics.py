@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dbt.cli.main import dbtRunner
 
 PROJECT = Path(__file__).resolve().parents[3] / "dbt_project"
@@ -75,6 +76,14 @@ def test_every_metric_is_labelled_and_described(parsed: dict[str, Any]) -> None:
         assert one["description"], one["name"]
     rates = [one for one in parsed["metrics"].values() if one["name"].endswith("_rate")]
     assert all(one["type"] in ("ratio", "derived") for one in rates), "rates are derived from counts, never stored"
+
+
+def test_only_simple_metrics_stand_within_a_model() -> None:
+    """dbt 1.12 forgets to remove others when it parses a changed file in part: the next build would not parse."""
+    for path in (PROJECT / "models").rglob("*.yml"):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models") or []:
+            other = [one["name"] for one in model.get("metrics", []) if one["type"] != "simple"]
+            assert not other, f"{path.name}: move {', '.join(other)} to the file's own `metrics`"
 
 
 def test_metrics_have_a_calendar(parsed: dict[str, Any]) -> None:
