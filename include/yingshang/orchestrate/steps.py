@@ -3,13 +3,18 @@
 import csv
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 from yingshang.errors import TransientError
 from yingshang.settings import settings
 
+if TYPE_CHECKING:
+    from yingshang.ingest.reload import PlannedRead
+
+log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -121,6 +126,80 @@ def announce(run_id: str) -> dict[str, Any]:
     from yingshang.publish import announce as step
 
     return _report(_call(step, run_id))
+
+
+def plan_reload(params: Mapping[str, Any], run_id: str, level: str) -> list[dict[str, Any]]:
+    """What a reload reads from the nodes of one level, a part per night and node; said in the log. None in a dry run.
+
+    Args:
+        params: of the DAG: system, nodes, datasets, first, last (yyyy-mm-dd), replace, dry_run.
+    """
+    from yingshang.ingest.reload import run_of
+
+    parts: dict[tuple[dt.date, str], dict[str, Any]] = {}
+    for one in _call(_planned, params):
+        if one.level != level:
+            continue
+        log.info(
+            "night %s, node %s, %s.%s: %s; %d rows are loaded, superseded would be: %s",
+            *(one.night, one.node_code, one.system, one.dataset, one, one.loaded_rows, one.replaces or "nothing"),
+        )
+        part = parts.setdefault(
+            (one.night, one.node_code),
+            {
+                "name": f"{one.night} {one.node_code}",
+                "run_id": run_of(run_id, one.night),
+                "night": one.night.isoformat(),
+                "system": one.system,
+                "node_code": one.node_code,
+                "datasets": [],
+                "replace": bool(params["replace"]),
+            },
+        )
+        part["datasets"].append(one.dataset)
+    return [] if params["dry_run"] else list(parts.values())
+
+
+def reload_runs(params: Mapping[str, Any], run_id: str) -> list[str]:
+    """The ledger's runs of a reload, one per night; none in a dry run."""
+    from yingshang.ingest.reload import run_of
+
+    nights = sorted({one.night for one in _call(_planned, params)})
+    return [] if params["dry_run"] else [run_of(run_id, night) for night in nights]
+
+
+def reload_node(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what :func:`plan_reload` planned for one night and node."""
+    return _report(_call(_reload_node, part))
+
+
+def _reload_node(part: Mapping[str, Any]) -> object:
+    from yingshang.ingest import Again, ingest_node, open_night
+
+    open_night(dt.date.fromisoformat(part["night"]), part["run_id"])
+    again = Again(frozenset(part["datasets"]), part["replace"])
+    return ingest_node(part["system"], part["node_code"], part["run_id"], again=again)
+
+
+def _planned(params: Mapping[str, Any]) -> "list[PlannedRead]":
+    from yingshang.ingest.reload import nights_between, plan_reload
+
+    first = dt.date.fromisoformat(params["first"])
+    nights = nights_between(first, dt.date.fromisoformat(params["last"] or params["first"]))
+    return plan_reload(
+        params["system"],
+        nights,
+        datasets=params["datasets"] or (),
+        nodes=params["nodes"] or (),
+        is_replacement=bool(params["replace"]),
+    )
+
+
+def maintain(step: str, dry_run: bool) -> dict[str, Any]:
+    """One step of housekeeping, see :mod:`yingshang.maintenance`."""
+    from yingshang.maintenance import STEPS
+
+    return _report(_call(STEPS[step], dry_run))
 
 
 def _call(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
