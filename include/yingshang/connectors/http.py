@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import secrets
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -43,6 +45,7 @@ TOTAL_SECONDS = 1800.0
 ATTEMPTS = 6
 RETRY_SECONDS = 120.0
 END_OF_TIME = "99991231235959"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class HttpSource:
@@ -65,6 +68,7 @@ class HttpSource:
         self._origin = f"{parts.scheme}://{parts.hostname}{port}"
         self._base = parts.path.rstrip("/")
         self._login, self._secret = connection.login, connection.password.encode()
+        self._authorities = connection.query.get("ca")
         self._page_rows, self._read_seconds = page_rows, read_seconds
         self._total_seconds, self._retry_seconds = total_seconds, retry_seconds
         self._token: str | None = None
@@ -75,7 +79,9 @@ class HttpSource:
         import httpx
 
         timeout = httpx.Timeout(self._read_seconds, connect=CONNECT_SECONDS)
-        self._client = httpx.Client(base_url=self._origin, timeout=timeout, follow_redirects=False, trust_env=False)
+        self._client = httpx.Client(
+            base_url=self._origin, timeout=timeout, follow_redirects=False, trust_env=False, verify=self._trusted()
+        )
         return self
 
     def __exit__(
@@ -154,6 +160,15 @@ class HttpSource:
     def inconsistent(self, table: str, what: str) -> SourceInconsistent:
         return SourceInconsistent(f"{self._named} at {self._origin}{self._base}, table {table}: {what}")
 
+    def _trusted(self) -> ssl.SSLContext | bool:
+        """Whose certificates are believed: the public authorities, or those of the file ``?ca=`` of the connection."""
+        if self._authorities is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=self._authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise CredentialError(f"{self._named}: its ca file is no certificate ({type(error).__name__})") from None
+
     def _answer(self, table: str, target: str) -> dict[str, Any]:
         response = self._send("GET", target, table, headers=self._signed("GET", target))
         if response.status_code == 401:
@@ -220,6 +235,11 @@ class HttpSource:
                     if time.monotonic() - started > 2 * self._read_seconds:
                         raise _Again("a page trickles in too slowly")
         except httpx.TransportError as error:
+            if refused := _certificate_error(error):
+                raise CredentialError(
+                    f"{self._named} at {self._origin}: its certificate is not good ({refused}): nothing was sent; ask"
+                    " the node to renew it"
+                ) from None
             raise _Again(f"{type(error).__name__}: {error}") from None
         headers = {key: value for key, value in response.headers.items() if key not in ("content-encoding",)}
         return httpx.Response(response.status_code, headers=headers, content=bytes(body))
@@ -344,7 +364,25 @@ def _batches(source: HttpSource, pulls: list[_Pull], columns: dict[str, str]) ->
 def _batch(rows: list[dict[str, Any]], columns: dict[str, str]) -> pa.RecordBatch:
     names = tuple(columns)
     upper = [{str(key).upper(): value for key, value in row.items()} for row in rows]
-    return text_batch(names, [[_text(row.get(name)) for name in names] for row in upper])
+    values = [[_text(row.get(name)) for name in names] for row in upper]
+    try:
+        return text_batch(names, values)
+    except UnicodeEncodeError:
+        return text_batch(names, [[_well_formed(value) for value in row] for row in values])
+
+
+def _well_formed(value: str | None) -> str | None:
+    """A surrogate that JSON holds alone, as no text can, becomes U+FFFD and its digits: the row checks refuse it."""
+    return value and _SURROGATE.sub(lambda found: f"\ufffd{ord(found[0]):04x}", value)
+
+
+def _certificate_error(error: BaseException | None) -> str | None:
+    """What is wrong with a server's certificate, if that is why it was not spoken with."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _text(value: Any) -> str | None:
