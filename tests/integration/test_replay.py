@@ -1,7 +1,11 @@
 """Quarantined rows are loaded after all once the contract or the source is mended: each once, linked to their batch."""
 
 import datetime as dt
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +31,7 @@ from yingshang import secrets
 from yingshang.cli import main
 from yingshang.errors import CredentialError, UsageError
 from yingshang.ingest.replay import Selection, replay
+from yingshang.maintenance import remove_orphans
 from yingshang.quality import override, run_landing_gate
 from yingshang.settings import PROJECT_ROOT, settings
 from yingshang.warehouse import ledger
@@ -240,3 +245,55 @@ def test_the_command_replays_judges_and_tells_without_a_value(
     assert run("replay", "--batch", "99999") == 2
     with pytest.raises(UsageError):
         replay(Selection(batch_ids=(99999,)))
+
+
+REPLAY = f"""
+from yingshang.ingest.replay import Selection, replay
+(report,) = replay(Selection(dataset="lot", node_code="{NODE}")).batches
+print(report.passed)
+"""
+KILL = "import os, signal\nkill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+MOMENTS = {
+    "before the ledger": "from yingshang.warehouse import ledger\nledger.insert_batch = kill\n",
+    "while rows are marked": "from yingshang.ingest import replay as r\nr._Marks.copy_into = kill\n",
+    "after the commit": "from yingshang.ingest import replay as r\nr._Replay._told = kill\n",
+}
+
+
+def started(before: str = "") -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", before + REPLAY], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_replay_that_is_killed_loads_everything_once_in_the_end(
+    warehouse: Warehouse, source: PgSource, contracts: Path, moment: str
+) -> None:
+    source.insert("lot", lot(1), *(lot(number, PRICE_UNIT="9") for number in range(2, 12)))
+    a_night("run-1")
+    mend(contracts, "trading/lot.yaml", *UNITS)
+    killed = started(KILL + MOMENTS[moment])
+    assert killed.wait(120) == -signal.SIGKILL
+    is_loaded = moment == "after the commit"
+    assert replayed() == [(0 if is_loaded else 10, 0, 0)]
+    judge()
+    assert [(one.kind, one.raw_rows) for one in visible(warehouse)] == [("window", 1), ("replay", 10)]
+    with warehouse.admin() as admin:
+        assert admin.execute("select count(*) from raw.trading__lot").fetchone() == (11,)
+        assert_nothing_lost(admin)
+    landed = list((warehouse.state / "landing").rglob("*.parquet*"))
+    for file in landed:
+        os.utime(file, (0, 0))
+    done = remove_orphans(dry_run=False)
+    assert done.done == len(landed) - 2, "what a killed replay has landed is an orphan"
+
+
+def test_two_replays_at_once_load_everything_once(warehouse: Warehouse, source: PgSource, contracts: Path) -> None:
+    source.insert("lot", lot(1), *(lot(number, PRICE_UNIT="9") for number in range(2, 12)))
+    a_night("run-1")
+    mend(contracts, "trading/lot.yaml", *UNITS)
+    both = [started(), started()]
+    assert sorted(int(one.communicate(timeout=120)[0]) for one in both) == [0, 10]
+    judge()
+    assert [(one.kind, one.raw_rows) for one in visible(warehouse)] == [("window", 1), ("replay", 10)]
