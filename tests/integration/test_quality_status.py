@@ -72,7 +72,7 @@ def test_status_tells_nights_ages_and_what_waits(night, capsys):
     assert by_node["210300"].nights_behind is None
     assert by_node["210500"].is_current
     assert (by_node["210600"].outcome, by_node["210600"].error) == ("failed", "no answer")
-    assert len(found.provisions) == 7 * 115
+    assert len(found.provisions) == 805 + 232 + 32 + 31  # of four systems
     assert [one.batch_id for one in found.waiting] == [bad]
     assert "cursor_ahead_hours" in found.waiting[0].refusals[0]
     assert found.live is None
@@ -85,7 +85,7 @@ def test_status_tells_nights_ages_and_what_waits(night, capsys):
     content = json.loads(out)
     assert content["newest_night"] == "2024-08-13"
     assert content["nights"][0]["admitted"] == 1
-    assert len(content["provisions"]) == 7 * 115
+    assert len(content["provisions"]) == 805 + 232 + 32 + 31  # of four systems
 
 
 def test_a_refused_window_that_was_read_again_needs_no_word(night, capsys):
