@@ -96,4 +96,6 @@ def _said_of(one: Version) -> str:
 def _read(one: Delivery) -> str:
     if one.drop_period:
         return f"drop {one.drop_period}"
+    if one.replay_of is not None:
+        return f"quarantined rows of batch {one.replay_of}, replayed"
     return f"{one.kind} {one.cursor_low or 'the beginning'} to {one.cursor_high or 'nothing'}"

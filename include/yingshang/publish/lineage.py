@@ -56,7 +56,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A batch: what a node delivered in one read, and what was last said of it (as of the publication's seq)."""
+    """A batch: what a node delivered in one read, and what was last said of it (as of the publication's seq).
+
+    ``replay_of``: the batch in which the rows of a replay were delivered, with the same row numbers.
+    """
 
     batch_id: int
     system: str
@@ -72,6 +75,7 @@ class Delivery:
     drop_period: str | None
     landing_uri: str | None
     landing_sha256: str | None
+    replay_of: int | None
     event: str | None
     seq: int | None
     reason: str | None
@@ -272,7 +276,8 @@ _VERSIONS: LiteralString = """
 _DELIVERIES: LiteralString = """
     select
         b.batch_id, b.system, b.dataset, b.node_code, b.night, b.kind, b.run_id, b.loaded_at, b.source_rows,
-        b.cursor_low, b.cursor_high, b.drop_period, b.landing_uri, b.landing_sha256, e.event, e.seq, e.reason
+        b.cursor_low, b.cursor_high, b.drop_period, b.landing_uri, b.landing_sha256, b.replay_of, e.event, e.seq,
+        e.reason
     from ops.batch as b
     left join lateral (
         select e.event, e.seq, e.reason from ops.batch_event as e
