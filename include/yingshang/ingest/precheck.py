@@ -20,6 +20,7 @@ from yingshang.connectors.base import Request, clock_of
 from yingshang.connectors.files import (
     CHUNK,
     DATA_SUFFIXES,
+    FILE_BYTES,
     MANIFEST,
     MANIFEST_BYTES,
     Drop,
@@ -111,6 +112,8 @@ def check_drop(
     if file.suffix.lower() not in DATA_SUFFIXES:
         raise UnreadableFile(f"{file.name} is none of {', '.join(DATA_SUFFIXES)}: nothing else is read")
     try:
+        if file.stat().st_size > FILE_BYTES:
+            raise UnreadableFile(f"{file.name} is larger than {FILE_BYTES >> 20} MB: it would not be read; split it")
         with file.open("rb") as content:
             return _check(content, file, contract, node_code, charset, kept)
     except OSError as error:

@@ -139,6 +139,14 @@ def test_a_file_that_is_not_of_its_format_cannot_be_read(tmp_path: Path, name: s
         checked(tmp_path / name)
 
 
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "BID_SECTION_20240813.csv"
+    with file.open("wb") as sparse:
+        sparse.truncate((4 << 30) + 1)
+    with pytest.raises(UnreadableFile, match="larger than 4096 MB"):
+        checked(file)
+
+
 def test_the_command_says_lines_and_reasons_and_never_a_persons_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
