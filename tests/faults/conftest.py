@@ -15,7 +15,7 @@ LINES: pytest.StashKey[list[Line]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "fault(number, name): the row of the fault table that a test fills")
+    config.addinivalue_line("markers", "fault(number, name, least=2): the row of the fault table that a test fills")
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
     """The lines of the table that this test fills."""
     marker = request.node.get_closest_marker("fault")
     assert marker is not None, "a fault test says which fault it is: @pytest.mark.fault(number, name)"
-    found = Tally(*marker.args)
+    found = Tally(*marker.args, **marker.kwargs)
     yield found
     request.config.stash.setdefault(LINES, []).extend(found.lines.values())
-    once = [line.variant for line in found.lines.values() if line.survived == line.hits < 2]
-    assert not once, f"struck less than twice: {', '.join(once)}"
+    seldom = [line.variant for line in found.lines.values() if line.survived == line.hits < found.least]
+    assert not seldom, f"struck less than {found.least} times: {', '.join(seldom)}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

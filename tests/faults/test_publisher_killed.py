@@ -1,7 +1,6 @@
 """kill -9 of the publisher at each of its steps: readers keep a whole night, and the next run heals (I2, I5)."""
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -10,22 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.faults_table import ROUNDS, Cost
+from tests.support.faults_workers import Worker, Workers
 from tests.support.publishing import MARTS, SqlBuilder, cycle, publisher
 
 ROOT = Path(__file__).resolve().parents[2]
-VICTIM = """
-import os, signal, sys
-from tests.support.publishing import SqlBuilder, cycle, publisher
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def at_step(step):
-    if step == sys.argv[1]:
-        die()
-
-cycle(publisher(SqlBuilder(during=die if sys.argv[1] == "dbt" else None), at_step=at_step))
-"""
 STEPS = [
     "plan",
     "wait before detach",
@@ -45,39 +33,50 @@ STEPS = [
     "commit",
     "flipped",
 ]
+FIRST_STEPS = ["start build", "build", "dbt", "attach", "attached", "audited", "commit", "flipped"]
+KILLED = -9
 
 
+@pytest.mark.fault(5, "publisher killed with kill -9")
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_a_step_readers_keep_a_whole_night_and_the_next_run_heals(warehouse, step) -> None:
+def test_killed_at_a_step_readers_keep_a_whole_night_and_the_next_run_heals(warehouse, workers, tally, step) -> None:
     cycle(publisher())
-    cycle(publisher())
-    assert run_victim(step) == -signal.SIGKILL
-    assert seen(warehouse) == (3 if step == "flipped" else 2)
-    built, published = cycle(publisher())
-    assert published.build_id == built.build_id == seen(warehouse)
-    cycle(publisher())
-    assert_clean(warehouse)
+    for _ in range(ROUNDS):
+        with tally.strike(step) as strike:
+            _, last = cycle(publisher())
+            assert start_victim(workers, step).wait() == KILLED
+            strike.hit()
+            assert seen(warehouse) == last.build_id + (1 if step == "flipped" else 0)
+            built, published = cycle(publisher())
+            assert published.build_id == built.build_id == seen(warehouse)
+            cycle(publisher())
+            assert_clean(warehouse)
+            strike.cost = cost(warehouse)
 
 
-@pytest.mark.parametrize("step", ["start build", "build", "dbt", "attach", "attached", "audited", "commit", "flipped"])
-def test_killed_at_the_first_build_ever_the_next_run_heals(warehouse, step) -> None:
-    assert run_victim(step) == -signal.SIGKILL
-    cycle(publisher())
-    cycle(publisher())
-    seen(warehouse)
-    assert_clean(warehouse)
+@pytest.mark.fault(5, "publisher killed with kill -9 at the first build ever", least=1)
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("step", FIRST_STEPS)
+def test_killed_at_the_first_build_ever_the_next_run_heals(warehouse, workers, tally, step, again) -> None:
+    with tally.strike(step) as strike:
+        assert start_victim(workers, step).wait() == KILLED
+        strike.hit()
+        cycle(publisher())
+        cycle(publisher())
+        seen(warehouse)
+        assert_clean(warehouse)
+        strike.cost = cost(warehouse)
 
 
-def test_killed_in_the_middle_of_a_detach_the_next_run_completes_it(warehouse) -> None:
+def test_killed_in_the_middle_of_a_detach_the_next_run_completes_it(warehouse, workers) -> None:
     """DETACH CONCURRENTLY waits for a reader: killed there, it leaves a partition that is neither on nor off."""
     cycle(publisher())
     cycle(publisher())
     with warehouse.connect("bi_reader") as reader:
         reader.execute("select count(*) from marts.fct_offer")
-        victim = start_victim("never")
-        wait_until(lambda: pending(warehouse) == ["fct_offer"])
-        victim.kill()
-        victim.wait(10)
+        victim = start_victim(workers, "never")
+        victim.wait_until(lambda: pending(warehouse) == ["fct_offer"])
+        assert victim.kill()
         wait_until(lambda: publishers(warehouse) == 0)
         assert reader.execute("select count(*) from marts.fct_deal").fetchone() == (40,)
     assert seen(warehouse) == 2
@@ -134,12 +133,16 @@ def test_a_publisher_that_loses_its_session_does_no_more_harm(warehouse) -> None
     assert_clean(warehouse)
 
 
-def run_victim(step: str) -> int:
-    return start_victim(step).wait(60)
+def start_victim(workers: Workers, step: str) -> Worker:
+    """A publisher that is killed when it comes to a step."""
+    return workers.start("publish_until", step)
 
 
-def start_victim(step: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", VICTIM, step], cwd=ROOT, env=environment())
+def cost(warehouse) -> Cost:
+    """40 deals were to be seen in each mart, once each."""
+    with warehouse.connect("bi_reader") as conn:
+        keys = [key for (key,) in conn.execute("select deal_key from marts.fct_deal").fetchall()]
+    return Cost(lost=len(set(range(1, 41)) - set(keys)), doubled=len(keys) - len(set(keys)))
 
 
 def environment() -> dict[str, str]:

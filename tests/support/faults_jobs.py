@@ -36,3 +36,35 @@ def publish(night: str, run_id: str) -> None:
     built = publisher.build(dt.date.fromisoformat(night), run_id)
     publisher.audit(built.build_id)
     publisher.publish(built.build_id, run_id)
+
+
+def publish_until(step: str) -> None:
+    """Build, audit and publish small marts; the process is killed when it comes to ``step`` ("dbt": in the build)."""
+    import os
+    import signal
+
+    from tests.support.publishing import SqlBuilder, cycle, publisher
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def at_step(name: str) -> None:
+        if name == step:
+            die()
+
+    cycle(publisher(SqlBuilder(during=die if step == "dbt" else None), at_step=at_step))
+
+
+def ingest_in_memory(node_code: str, run_id: str, most_mb: str) -> None:
+    """One node of trading; fails when it has taken more memory than ``most_mb`` beyond what the process had before."""
+    before = _peak_mb()
+    try:
+        ingest(node_code, run_id)
+    finally:
+        taken = _peak_mb() - before
+        if taken > int(most_mb):
+            raise MemoryError(f"it took {taken} MB")
+
+
+def _peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -31,7 +31,6 @@ class Line:
     survived: int = 0
     lost: int = 0
     doubled: int = 0
-    note: str = ""
 
 
 @dataclass
@@ -47,10 +46,11 @@ class Strike:
 
 @dataclass
 class Tally:
-    """What one test writes down."""
+    """What one test writes down. ``least``: how often each variant has to strike in it."""
 
     number: int
     fault: str
+    least: int = 2
     lines: dict[str, Line] = field(default_factory=dict)
 
     @contextmanager
@@ -71,15 +71,27 @@ class Tally:
 
 def table(lines: Iterable[Line]) -> list[str]:
     """The table in Markdown, with a line for the sum."""
-    rows = sorted(lines, key=lambda line: (line.number, line.fault, line.variant))
+    rows = sorted(_merged(lines), key=lambda line: (line.number, line.fault, line.variant))
     cells = [
-        [str(row.number), row.fault, row.variant, str(row.hits), f"{row.survived}", str(row.lost), str(row.doubled)]
+        [str(row.number), row.fault, row.variant, str(row.hits), str(row.survived), str(row.lost), str(row.doubled)]
         for row in rows
     ]
     total = [sum(values) for values in zip(*((r.hits, r.survived, r.lost, r.doubled) for r in rows), strict=True)]
     cells.append(["", "all", "", *map(str, total)])
     head = ["#", "fault", "kill point or variant", "hits", "survived", "lost", "doubled"]
     return [_line(head), _line(["---"] * 3 + ["---:"] * 4), *map(_line, cells)]
+
+
+def _merged(lines: Iterable[Line]) -> Iterable[Line]:
+    """One line per fault and variant, whichever tests they came from."""
+    found: dict[tuple[int, str, str], Line] = {}
+    for line in lines:
+        known = found.setdefault((line.number, line.fault, line.variant), Line(line.number, line.fault, line.variant))
+        known.hits += line.hits
+        known.survived += line.survived
+        known.lost += line.lost
+        known.doubled += line.doubled
+    return found.values()
 
 
 def _line(cells: list[str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -398,6 +400,10 @@ class UnexpectedError(TerminalError):
     """An error that nobody has foreseen: a fault of this program. Its own message may hold data and is not shown."""
 
 
+class DiskFull(TransientError):
+    """This machine has no space for temporary files."""
+
+
 def _unexpected(error: Exception, named: str) -> YingshangError:
     """Where an unforeseen error arose, without its message: it might quote a row."""
     import psycopg
@@ -406,6 +412,10 @@ def _unexpected(error: Exception, named: str) -> YingshangError:
 
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return WarehouseUnavailable(f"{named}: the warehouse broke off: {safe_message(error)}")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DiskFull(
+            f"{named}: no space is left in {tempfile.gettempdir()}, where rows are kept while they are read"
+        )
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "yingshang" in frame.filename]
     where = f" in {frames[-1].filename.rsplit('yingshang/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
     said = f" ({error})" if isinstance(error, NameError | ImportError | AttributeError) else ""
