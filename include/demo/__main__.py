@@ -10,8 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from demo.layout import DemoError, layout
 
+PIPED_WIDTH = 110
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
+if not console.is_terminal:
+    console.width = PIPED_WIDTH
 
 
 @app.command()

@@ -76,7 +76,7 @@ def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: f
     for night, arrived, nodes, passed, checks, published in answers.nights:
         nights.add_row(night, f"{arrived} of {nodes}", f"{passed} of {checks}", published or "not published")
     console.print(nights)
-    console.print(figures_table(answers.figures))
+    console.print(figures_table(answers.figures, brief=True))
     types, industries, yuan, held = answers.span
     console.print(
         f"transaction types [bold]{types}[/] · industries [bold]{industries}[/] · "

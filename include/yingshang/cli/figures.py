@@ -38,8 +38,8 @@ def command(as_json: bool = typer.Option(False, "--json", help="Write all of it 
         raise typer.Exit(1)
 
 
-def figures_table(found: PublishedFigures) -> Table:
-    """One line per figure."""
+def figures_table(found: PublishedFigures, *, brief: bool = False) -> Table:
+    """One line per figure; ``brief``: what it is, what it was published as, and whether it holds."""
     from rich import box
     from rich.table import Table
 
@@ -49,21 +49,35 @@ def figures_table(found: PublishedFigures) -> Table:
         title_style="bold",
         box=box.SIMPLE_HEAD,
     )
-    for name in ("figure", "published", "rule", "cut-off", "value", "expected", "current", "verdict", "nodes", "age"):
+    names = ("figure", "published", "rule", "cut-off", "value", "expected", "current", "verdict", "nodes", "age")
+    shown = ("figure", "published", "cut-off", "value", "verdict", "nodes") if brief else (*names, "from")
+    for name in names:
+        if name not in shown:
+            continue
         table.add_column(
             name,
             justify="right" if name in ("published", "value", "expected", "current", "nodes", "age") else "left",
             no_wrap=name != "rule",
         )
-    table.add_column("from")
+    if not brief:
+        table.add_column("from")
     for one in found.figures:
         expected = "as published" if one.basis == "published" else _number(one.expected_value)
         age = "-" if one.oldest_contribution_nights is None else f"{one.oldest_contribution_nights} n"
-        table.add_row(
-            one.figure, f"{_number(one.published_value)} {one.unit}", one.rule, str(one.cut_off_date),
-            _number(one.value), expected, _number(one.current_value), _verdict(one),
-            f"{one.contributing_nodes} of {one.contributing_nodes + one.missing_nodes}", age, ", ".join(one.marts),
-        )  # fmt: skip
+        cells = {
+            "figure": one.figure,
+            "published": f"{_number(one.published_value)} {one.unit}",
+            "rule": one.rule,
+            "cut-off": str(one.cut_off_date),
+            "value": _number(one.value),
+            "expected": expected,
+            "current": _number(one.current_value),
+            "verdict": _verdict(one),
+            "nodes": f"{one.contributing_nodes} of {one.contributing_nodes + one.missing_nodes}",
+            "age": age,
+            "from": ", ".join(one.marts),
+        }
+        table.add_row(*(cells[name] for name in shown))
     return table
 
 
