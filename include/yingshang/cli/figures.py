@@ -50,7 +50,7 @@ def figures_table(found: PublishedFigures, *, brief: bool = False) -> Table:
         box=box.SIMPLE_HEAD,
     )
     names = ("figure", "published", "rule", "cut-off", "value", "expected", "current", "verdict", "nodes", "age")
-    shown = ("figure", "published", "cut-off", "value", "verdict", "nodes") if brief else (*names, "from")
+    shown = ("figure", "published", "value", "expected", "verdict", "nodes") if brief else (*names, "from")
     for name in names:
         if name not in shown:
             continue
