@@ -1,5 +1,6 @@
 """`python -m demo run|stop|clean`: what `make demo`, `make stop` and `make clean` call."""
 
+import os
 import sys
 import time
 from typing import Annotated
@@ -10,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from demo.layout import DemoError, layout
 
-PIPED_WIDTH = 110
+PIPED_WIDTH = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
-if not console.is_terminal:
+if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = PIPED_WIDTH
 
 
