@@ -1,14 +1,14 @@
 """dim_date: every day that a fact may name."""
 
-from yingshang.quality.finished import at_most, finished
-from yingshang.quality.suites import Measure
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import at_most
 
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - count(distinct date_day) as duplicate_keys,
+MEASURES = (
+    of_mart(
+        "dim_date",
+        key="date_day",
+        least_rows=1,
+        figures="""
     (
         select count(distinct f.created_date)
         from serve.fct_transaction f
@@ -16,15 +16,7 @@ select
             select d.date_day from serve.dim_date d where d._slot = %(slot)s
         )
     ) as days_missing
-from serve.dim_date
-where _slot = %(slot)s
-"""
-
-MEASURES = (
-    Measure(
-        name="dim_date",
-        sql=WHOLE,
-        index="part",
-        expectations=lambda: [*finished(), at_most("days_missing", 0, "days of lots that are out of the calendar")],
+    """,
+        expectations=lambda: [at_most("days_missing", 0, "days of lots that are out of the calendar")],
     ),
 )

@@ -1,32 +1,18 @@
 """dim_expert_history: what the hotline's records of experts said, and when."""
 
-from yingshang.quality.finished import finished, none, same
-from yingshang.quality.suites import Measure
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import none, same
 
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - (
-        select count(*) from (
-            select distinct expert_code, valid_from from serve.dim_expert_history where _slot = %(slot)s
-        ) keys
-    ) as duplicate_keys,
+MEASURES = (
+    of_mart(
+        "dim_expert_history",
+        key=("expert_code", "valid_from"),
+        figures="""
     count(*) filter (where valid_to <= valid_from) as impossible_times,
     count(*) filter (where is_current) as current_experts,
     (select count(*) from live_hotline__expert) as source_experts
-from serve.dim_expert_history
-where _slot = %(slot)s
-"""
-
-MEASURES = (
-    Measure(
-        name="dim_expert_history",
-        sql=WHOLE,
-        index="part",
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
             none("impossible_times", "an interval begins before it ends"),
             same("current_experts", "source_experts", "each live expert of raw has one current interval"),
         ],

@@ -1,14 +1,14 @@
 """dim_industry: the industries of the transaction types."""
 
-from yingshang.quality.finished import finished, none
-from yingshang.quality.suites import Measure
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import none
 
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - count(distinct industry_code) as duplicate_keys,
+MEASURES = (
+    of_mart(
+        "dim_industry",
+        key="industry_code",
+        least_rows=1,
+        figures="""
     (
         select count(*)
         from serve.dim_transaction_type t
@@ -16,15 +16,7 @@ select
             select i.industry_code from serve.dim_industry i where i._slot = %(slot)s
         )
     ) as types_without_industry
-from serve.dim_industry
-where _slot = %(slot)s
-"""
-
-MEASURES = (
-    Measure(
-        name="dim_industry",
-        sql=WHOLE,
-        index="part",
-        expectations=lambda: [*finished(), none("types_without_industry", "every type has its industry here")],
+    """,
+        expectations=lambda: [none("types_without_industry", "every type has its industry here")],
     ),
 )

@@ -1,14 +1,13 @@
 """dim_organization: one row per organization that any record names."""
 
-from yingshang.quality.finished import at_most, finished, none
-from yingshang.quality.suites import Measure
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import at_most, none
 
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - count(distinct organization_code) as duplicate_keys,
+MEASURES = (
+    of_mart(
+        "dim_organization",
+        key="organization_code",
+        figures="""
     (
         select count(*)
         from (select distinct bidder_org_code from live_trading__bid) b
@@ -18,17 +17,8 @@ select
         )
     ) as bidders_missing,
     avg((not is_valid_uscc)::int)::float8 as invalid_code_rate
-from serve.dim_organization
-where _slot = %(slot)s
-"""
-
-MEASURES = (
-    Measure(
-        name="dim_organization",
-        sql=WHOLE,
-        index="part",
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
             none("bidders_missing", "every bidder that raw names is here"),
             at_most(
                 "invalid_code_rate", 0.1, "organizations whose unified social credit code has a wrong check character"

@@ -1,46 +1,20 @@
 """fct_disclosure: one row per live disclosure, node by node as many as the sources delivered."""
 
 # Keys are not counted here: the mart's unique index holds them, and a count of millions of them would cost seconds.
-from yingshang.quality.finished import at_most, finished, none, same
-from yingshang.quality.suites import Measure
+from yingshang.quality.measures import by_node, of_mart
+from yingshang.quality.rules import at_most, none
 
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id > %(build_id)s or _build_id not in (
-        select build_id from ops.build where schema_name = %(slot)s
-    )) as rows_of_another_build,
-    0 as duplicate_keys,
-    count(*) filter (where source_batch_id not in (select batch_id from visible_at_seq)) as rows_of_hidden_batches,
+MEASURES = (
+    of_mart(
+        "fct_disclosure",
+        key=None,
+        from_batches=True,
+        figures="""
     count(*) filter (where (is_timely is null) <> (published_at is null or entered_at is null)) as wrong_timeliness,
     avg((published_at < entered_at)::int)::float8 as published_before_entered_rate,
     avg(is_unknown_village::int)::float8 as unknown_village_rate
-from serve.fct_disclosure
-where _slot = %(slot)s
-"""
-
-BY_NODE = """
-with mart as (
-    select node_code, count(*) as mart_rows from serve.fct_disclosure where _slot = %(slot)s group by node_code
-),
-source as (
-    select node_code, count(*) as source_rows from live_sunshine__disclosure group by node_code
-)
-select node_code, coalesce(mart_rows, 0) as mart_rows, coalesce(source_rows, 0) as source_rows
-from mart
-full join source using (node_code)
-order by node_code
-"""
-
-MEASURES = (
-    Measure(
-        name="fct_disclosure",
-        sql=WHOLE,
-        index="part",
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
-            none("rows_of_hidden_batches", "no row comes from a batch that is not admitted"),
             none("wrong_timeliness", "timeliness is told of published disclosures, and only of these"),
             at_most("published_before_entered_rate", 0.01, "disclosures published before they were entered"),
             at_most(
@@ -48,12 +22,5 @@ MEASURES = (
             ),
         ],
     ),
-    Measure(
-        name="fct_disclosure.by_node",
-        sql=BY_NODE,
-        index="node_code",
-        expectations=lambda: [
-            same("mart_rows", "source_rows", "a row for each live record of the node in raw"),
-        ],
-    ),
+    by_node("fct_disclosure", "sunshine.disclosure", {"rows": "a row for each live record of the node in raw"}),
 )

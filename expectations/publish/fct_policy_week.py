@@ -1,60 +1,17 @@
 """fct_policy_week: one row per live week of One Policy Per Week."""
 
-from yingshang.quality.finished import at_most, finished, none, same
-from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id > %(build_id)s or _build_id not in (
-        select build_id from ops.build where schema_name = %(slot)s
-    )) as rows_of_another_build,
-    count(*) - count(distinct week_code) as duplicate_keys,
-    count(*) filter (where source_batch_id not in (select batch_id from visible_at_seq)) as rows_of_hidden_batches,
-    avg(is_unknown_department::int)::float8 as unknown_department_rate
-from serve.fct_policy_week
-where _slot = %(slot)s
-"""
-
-BY_NODE = """
-with mart as (
-    select node_code, count(*) as mart_rows
-    from serve.fct_policy_week
-    where _slot = %(slot)s
-    group by node_code
-),
-source as (
-    select node_code, count(*) as source_rows
-    from live_hotline__policy_week
-    group by node_code
-)
-select
-    node_code,
-    coalesce(mart_rows, 0) as mart_rows,
-    coalesce(source_rows, 0) as source_rows
-from mart
-full join source using (node_code)
-order by node_code
-"""
+from yingshang.quality.measures import by_node, of_mart
+from yingshang.quality.rules import at_most
 
 MEASURES = (
-    Measure(
-        name="fct_policy_week",
-        sql=WHOLE,
-        index="part",
-        expectations=lambda: [
-            *finished(least_rows=0),
-            none("rows_of_hidden_batches", "no row comes from a batch that is not admitted"),
-            at_most("unknown_department_rate", 0.1, "weeks whose department is not there"),
-        ],
+    of_mart(
+        "fct_policy_week",
+        key="week_code",
+        from_batches=True,
+        figures="""
+    avg(is_unknown_department::int)::float8 as unknown_department_rate
+    """,
+        expectations=lambda: [at_most("unknown_department_rate", 0.1, "weeks whose department is not there")],
     ),
-    Measure(
-        name="fct_policy_week.by_node",
-        sql=BY_NODE,
-        index="node_code",
-        expectations=lambda: [
-            same("mart_rows", "source_rows", "a row for each live week of the node in raw"),
-        ],
-    ),
+    by_node("fct_policy_week", "hotline.policy_week", {"rows": "a row for each live week of the node in raw"}),
 )

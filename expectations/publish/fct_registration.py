@@ -1,56 +1,23 @@
 """fct_registration: new users per village and month, one row for each that the province delivered."""
 
-from yingshang.quality.finished import at_most, finished, none, same
-from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id > %(build_id)s or _build_id not in (
-        select build_id from ops.build where schema_name = %(slot)s
-    )) as rows_of_another_build,
-    count(*) - count(distinct village_month_key) as duplicate_keys,
-    count(*) filter (where source_batch_id not in (select batch_id from visible_at_seq)) as rows_of_hidden_batches,
-    count(*) filter (where new_users < 0) as negative_counts,
-    avg(is_unknown_village::int)::float8 as unknown_village_rate
-from serve.fct_registration
-where _slot = %(slot)s
-"""
-
-BY_NODE = """
-with mart as (
-    select node_code, count(*) as mart_rows from serve.fct_registration where _slot = %(slot)s group by node_code
-),
-source as (
-    select node_code, count(*) as source_rows from live_sunshine__registration group by node_code
-)
-select node_code, coalesce(mart_rows, 0) as mart_rows, coalesce(source_rows, 0) as source_rows
-from mart
-full join source using (node_code)
-order by node_code
-"""
+from yingshang.quality.measures import by_node, of_mart
+from yingshang.quality.rules import at_most, none
 
 MEASURES = (
-    Measure(
-        name="fct_registration",
-        sql=WHOLE,
-        index="part",
+    of_mart(
+        "fct_registration",
+        key="village_month_key",
+        from_batches=True,
+        figures="""
+    count(*) filter (where new_users < 0) as negative_counts,
+    avg(is_unknown_village::int)::float8 as unknown_village_rate
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
-            none("rows_of_hidden_batches", "no row comes from a batch that is not admitted"),
             none("negative_counts", "no count is negative"),
             at_most(
                 "unknown_village_rate", 0.01, "villages that the division list does not have: renew the seed divisions"
             ),
         ],
     ),
-    Measure(
-        name="fct_registration.by_node",
-        sql=BY_NODE,
-        index="node_code",
-        expectations=lambda: [
-            same("mart_rows", "source_rows", "a row for each live record of the node in raw"),
-        ],
-    ),
+    by_node("fct_registration", "sunshine.registration", {"rows": "a row for each live record of the node in raw"}),
 )

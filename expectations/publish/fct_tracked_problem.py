@@ -1,45 +1,19 @@
 """fct_tracked_problem: one row per live tracked problem, node by node as many as the sources delivered."""
 
-from yingshang.quality.finished import at_most, finished, none, same
-from yingshang.quality.suites import Measure
+from yingshang.quality.measures import by_node, of_mart
+from yingshang.quality.rules import at_most, none
 
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id > %(build_id)s or _build_id not in (
-        select build_id from ops.build where schema_name = %(slot)s
-    )) as rows_of_another_build,
-    count(*) - count(distinct problem_id) as duplicate_keys,
-    count(*) filter (where source_batch_id not in (select batch_id from visible_at_seq)) as rows_of_hidden_batches,
+MEASURES = (
+    of_mart(
+        "fct_tracked_problem",
+        key="problem_id",
+        from_batches=True,
+        figures="""
     count(*) filter (where is_resolved <> (resolved_at is not null)) as wrong_states,
     avg((problem_kind = 'unknown')::int)::float8 as unknown_kind_rate,
     avg(is_unknown_village::int)::float8 as unknown_village_rate
-from serve.fct_tracked_problem
-where _slot = %(slot)s
-"""
-
-BY_NODE = """
-with mart as (
-    select node_code, count(*) as mart_rows from serve.fct_tracked_problem where _slot = %(slot)s group by node_code
-),
-source as (
-    select node_code, count(*) as source_rows from live_sunshine__tracked_problem group by node_code
-)
-select node_code, coalesce(mart_rows, 0) as mart_rows, coalesce(source_rows, 0) as source_rows
-from mart
-full join source using (node_code)
-order by node_code
-"""
-
-MEASURES = (
-    Measure(
-        name="fct_tracked_problem",
-        sql=WHOLE,
-        index="part",
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
-            none("rows_of_hidden_batches", "no row comes from a batch that is not admitted"),
             none("wrong_states", "a problem is resolved when it has a time of it"),
             at_most("unknown_kind_rate", 0.01, "problems of no known kind"),
             at_most(
@@ -47,12 +21,7 @@ MEASURES = (
             ),
         ],
     ),
-    Measure(
-        name="fct_tracked_problem.by_node",
-        sql=BY_NODE,
-        index="node_code",
-        expectations=lambda: [
-            same("mart_rows", "source_rows", "a row for each live record of the node in raw"),
-        ],
+    by_node(
+        "fct_tracked_problem", "sunshine.tracked_problem", {"rows": "a row for each live record of the node in raw"}
     ),
 )

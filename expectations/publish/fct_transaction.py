@@ -1,37 +1,8 @@
 """fct_transaction: one row per live lot. Its lots and amounts equal what the sources delivered, node by node."""
 
-from yingshang.quality.finished import at_most, finished, none, same
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import at_most, none, same
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id > %(build_id)s or _build_id not in (
-        select build_id from ops.build where schema_name = %(slot)s
-    )) as rows_of_another_build,
-    count(*) - count(distinct lot_code) as duplicate_keys,
-    count(*) filter (where type_code not in (
-        select type_code from serve.dim_transaction_type where _slot = %(slot)s
-    )) as unlisted_types,
-    count(*) filter (where industry_code not in (
-        select industry_code from serve.dim_industry where _slot = %(slot)s
-    )) as unlisted_industries,
-    count(*) filter (where node_code not in (
-        select region_code from serve.dim_division where _slot = %(slot)s and is_node
-    )) as unlisted_nodes,
-    count(*) filter (where source_batch_id not in (select batch_id from visible_at_seq)) as rows_of_hidden_batches,
-    count(*) filter (where is_held <> coalesce(reckon_price_yuan > %(held_above)s, false)) as wrong_held_flags,
-    count(*) filter (where least(reckon_price_yuan, award_yuan, contract_yuan, settled_yuan) < 0) as negative_amounts,
-    avg((type_code = 'unknown')::int)::float8 as unknown_type_rate,
-    avg(is_orphan::int)::float8 as orphan_rate,
-    avg(is_held::int)::float8 as held_rate,
-    avg(is_withdrawn::int)::float8 as withdrawn_rate,
-    avg((created_date is null)::int)::float8 as undated_rate,
-    avg((created_date > %(night)s::date + 1)::int)::float8 as future_rate
-from serve.fct_transaction
-where _slot = %(slot)s
-"""
 
 BY_NODE = """
 with mart as (
@@ -91,16 +62,34 @@ order by node_code
 """
 
 MEASURES = (
-    Measure(
-        name="fct_transaction",
-        sql=WHOLE,
-        index="part",
+    of_mart(
+        "fct_transaction",
+        key="lot_code",
+        least_rows=1,
+        from_batches=True,
+        figures="""
+    count(*) filter (where type_code not in (
+        select type_code from serve.dim_transaction_type where _slot = %(slot)s
+    )) as unlisted_types,
+    count(*) filter (where industry_code not in (
+        select industry_code from serve.dim_industry where _slot = %(slot)s
+    )) as unlisted_industries,
+    count(*) filter (where node_code not in (
+        select region_code from serve.dim_division where _slot = %(slot)s and is_node
+    )) as unlisted_nodes,
+    count(*) filter (where is_held <> coalesce(reckon_price_yuan > %(held_above)s, false)) as wrong_held_flags,
+    count(*) filter (where least(reckon_price_yuan, award_yuan, contract_yuan, settled_yuan) < 0) as negative_amounts,
+    avg((type_code = 'unknown')::int)::float8 as unknown_type_rate,
+    avg(is_orphan::int)::float8 as orphan_rate,
+    avg(is_held::int)::float8 as held_rate,
+    avg(is_withdrawn::int)::float8 as withdrawn_rate,
+    avg((created_date is null)::int)::float8 as undated_rate,
+    avg((created_date > %(night)s::date + 1)::int)::float8 as future_rate
+    """,
         expectations=lambda: [
-            *finished(),
             none("unlisted_types", "every type is in dim_transaction_type, 'unknown' included"),
             none("unlisted_industries", "every industry is in dim_industry"),
             none("unlisted_nodes", "every lot belongs to a node of the registry"),
-            none("rows_of_hidden_batches", "no row comes from a batch that is not admitted"),
             none("wrong_held_flags", "amounts above 3 billion yuan, and only they, await confirmation"),
             none("negative_amounts", "no amount is negative"),
             at_most("unknown_type_rate", 0.05, "types that map to nothing: extend the seed deal_type_map"),

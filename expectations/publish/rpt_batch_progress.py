@@ -1,25 +1,8 @@
 """rpt_batch_progress: progress per batch, node and environment. Its sums are those of the facts."""
 
-from yingshang.quality.finished import finished, none, same
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import none, same
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - (
-        select count(*) from (
-            select distinct batch_code, node_code, environment_code
-            from serve.rpt_batch_progress
-            where _slot = %(slot)s
-        ) keys
-    ) as duplicate_keys,
-    count(*) filter (where completion_rate not between 0 and 1) as rates_out_of_bounds,
-    count(*) filter (where resolved_issues + open_issues <> assigned_issues) as uneven_counts
-from serve.rpt_batch_progress
-where _slot = %(slot)s
-"""
 
 BY_NODE = """
 with progress as (
@@ -78,12 +61,14 @@ cross join facts
 """
 
 MEASURES = (
-    Measure(
-        name="rpt_batch_progress",
-        sql=WHOLE,
-        index="part",
+    of_mart(
+        "rpt_batch_progress",
+        key=("batch_code", "node_code", "environment_code"),
+        figures="""
+    count(*) filter (where completion_rate not between 0 and 1) as rates_out_of_bounds,
+    count(*) filter (where resolved_issues + open_issues <> assigned_issues) as uneven_counts
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
             none("rates_out_of_bounds", "a completion rate lies between 0 and 1"),
             none("uneven_counts", "an issue is resolved or open"),
         ],

@@ -1,18 +1,14 @@
 """rpt_connection_matrix: every transaction type at every node, connected or not."""
 
-from yingshang.quality.finished import finished, none, same
-from yingshang.quality.suites import Measure
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import none, same
 
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - (
-        select count(*) from (
-            select distinct type_code, node_code from serve.rpt_connection_matrix where _slot = %(slot)s
-        ) keys
-    ) as duplicate_keys,
+MEASURES = (
+    of_mart(
+        "rpt_connection_matrix",
+        key=("type_code", "node_code"),
+        least_rows=1,
+        figures="""
     %(nodes)s * (
         select count(*) from serve.dim_transaction_type where _slot = %(slot)s and type_code <> 'unknown'
     ) as pairs,
@@ -22,17 +18,8 @@ select
     ) as fact_lots,
     count(*) filter (where is_connected <> (records > 0)) as wrong_connections,
     count(*) filter (where last_record_date < connected_since_date or silent_days < 0) as impossible_dates
-from serve.rpt_connection_matrix
-where _slot = %(slot)s
-"""
-
-MEASURES = (
-    Measure(
-        name="rpt_connection_matrix",
-        sql=WHOLE,
-        index="part",
+    """,
         expectations=lambda: [
-            *finished(),
             same("rows", "pairs", "a row for each type at each node of the registry: 38 x 115"),
             same("matrix_lots", "fact_lots", "the lots of the matrix are those of fct_transaction"),
             none("wrong_connections", "a type is connected when it has records"),

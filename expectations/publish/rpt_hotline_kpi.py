@@ -1,29 +1,8 @@
 """rpt_hotline_kpi: the four indicators per month, city and class. Its counts are those of fct_work_order."""
 
-from yingshang.quality.finished import finished, none, same
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import none, same
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - (
-        select count(*) from (
-            select distinct month_start_date, node_code, class_group_code
-            from serve.rpt_hotline_kpi
-            where _slot = %(slot)s
-        ) keys
-    ) as duplicate_keys,
-    count(*) filter (
-        where least(response_rate, closure_rate, resolution_rate, satisfaction_rate) < 0
-    ) as rates_below_0,
-    count(*) filter (
-        where greatest(response_rate, closure_rate, resolution_rate, satisfaction_rate) > 1
-    ) as rates_above_1
-from serve.rpt_hotline_kpi
-where _slot = %(slot)s
-"""
 
 BY_NODE = """
 with report as (
@@ -85,12 +64,18 @@ order by node_code
 """
 
 MEASURES = (
-    Measure(
-        name="rpt_hotline_kpi",
-        sql=WHOLE,
-        index="part",
+    of_mart(
+        "rpt_hotline_kpi",
+        key=("month_start_date", "node_code", "class_group_code"),
+        figures="""
+    count(*) filter (
+        where least(response_rate, closure_rate, resolution_rate, satisfaction_rate) < 0
+    ) as rates_below_0,
+    count(*) filter (
+        where greatest(response_rate, closure_rate, resolution_rate, satisfaction_rate) > 1
+    ) as rates_above_1
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
             none("rates_below_0", "a rate is at least 0"),
             none("rates_above_1", "no numerator is greater than its denominator"),
         ],

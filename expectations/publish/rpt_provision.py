@@ -1,22 +1,8 @@
 """rpt_provision: what each node owes and has delivered. Missing nodes are named, and stop nothing."""
 
-from yingshang.quality.finished import at_most, finished
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import at_most
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - (
-        select count(*) from (
-            select distinct system, dataset, node_code from serve.rpt_provision where _slot = %(slot)s
-        ) keys
-    ) as duplicate_keys,
-    sum(night_quarantined_rows)::float8 / nullif(sum(night_source_rows), 0) as night_reject_rate
-from serve.rpt_provision
-where _slot = %(slot)s
-"""
 
 BY_NODE = """
 select system || ' of ' || node_code as node, count(*) filter (where is_missing) as missing_datasets
@@ -27,14 +13,14 @@ order by system, node_code
 """
 
 MEASURES = (
-    Measure(
-        name="rpt_provision",
-        sql=WHOLE,
-        index="part",
-        expectations=lambda: [
-            *finished(),
-            at_most("night_reject_rate", 0.1, "rows of the night that broke their contract"),
-        ],
+    of_mart(
+        "rpt_provision",
+        key=("system", "dataset", "node_code"),
+        least_rows=1,
+        figures="""
+    sum(night_quarantined_rows)::float8 / nullif(sum(night_source_rows), 0) as night_reject_rate
+    """,
+        expectations=lambda: [at_most("night_reject_rate", 0.1, "rows of the night that broke their contract")],
     ),
     Measure(
         name="rpt_provision.by_node",

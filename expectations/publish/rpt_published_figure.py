@@ -1,19 +1,8 @@
 """rpt_published_figure: what the province said in public. A wrong figure stops, a missing node does not."""
 
-from yingshang.quality.finished import at_most, finished, none
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import at_most, none
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - count(distinct figure) as duplicate_keys,
-    count(*) filter (where verdict not in ('holds', 'differs', 'incomplete')) as unknown_verdicts,
-    count(*) filter (where verdict = 'holds' and (value is null or missing_nodes > 0)) as held_without_ground
-from serve.rpt_published_figure
-where _slot = %(slot)s
-"""
 
 BY_FIGURE = """
 select
@@ -36,12 +25,14 @@ order by 1
 """
 
 MEASURES = (
-    Measure(
-        name="rpt_published_figure",
-        sql=WHOLE,
-        index="part",
+    of_mart(
+        "rpt_published_figure",
+        key="figure",
+        figures="""
+    count(*) filter (where verdict not in ('holds', 'differs', 'incomplete')) as unknown_verdicts,
+    count(*) filter (where verdict = 'holds' and (value is null or missing_nodes > 0)) as held_without_ground
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
             none("unknown_verdicts", "a figure holds, differs or is incomplete"),
             none("held_without_ground", "no figure holds without a value, or while a node is missing"),
         ],

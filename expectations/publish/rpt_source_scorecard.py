@@ -1,35 +1,8 @@
 """rpt_source_scorecard: every node and system, judged. A bad level is the node's, and stops nothing."""
 
-from yingshang.quality.finished import at_most, finished, none, same
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import at_most, none, same
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - (
-        select count(*) from (
-            select distinct system, node_code from serve.rpt_source_scorecard where _slot = %(slot)s
-        ) keys
-    ) as duplicate_keys,
-    sum(datasets)::bigint as scorecard_datasets,
-    (select count(*) from serve.rpt_provision where _slot = %(slot)s) as provisions,
-    sum(datasets - arrived_datasets)::bigint as scorecard_missing,
-    (select count(*) from serve.rpt_provision where _slot = %(slot)s and is_missing) as provisions_missing,
-    sum(night_source_rows)::bigint as scorecard_night_rows,
-    (select sum(night_source_rows)::bigint from serve.rpt_provision where _slot = %(slot)s) as provision_night_rows,
-    count(*) filter (where quality_level not in ('A', 'B', 'C', 'D')) as unlisted_levels,
-    count(*) filter (
-        where datasets <> arrived_datasets + refused_datasets + failed_datasets + not_provided_datasets
-    ) as datasets_unaccounted_for,
-    count(*) filter (
-        where not reject_rate between 0 and 1 or not timeliness_rate between 0 and 1
-            or not unknown_rate between 0 and 1 or not orphan_rate between 0 and 1
-    ) as impossible_rates
-from serve.rpt_source_scorecard
-where _slot = %(slot)s
-"""
 
 BY_NODE = """
 select
@@ -44,12 +17,27 @@ order by system, node_code
 """
 
 MEASURES = (
-    Measure(
-        name="rpt_source_scorecard",
-        sql=WHOLE,
-        index="part",
+    of_mart(
+        "rpt_source_scorecard",
+        key=("system", "node_code"),
+        least_rows=1,
+        figures="""
+    sum(datasets)::bigint as scorecard_datasets,
+    (select count(*) from serve.rpt_provision where _slot = %(slot)s) as provisions,
+    sum(datasets - arrived_datasets)::bigint as scorecard_missing,
+    (select count(*) from serve.rpt_provision where _slot = %(slot)s and is_missing) as provisions_missing,
+    sum(night_source_rows)::bigint as scorecard_night_rows,
+    (select sum(night_source_rows)::bigint from serve.rpt_provision where _slot = %(slot)s) as provision_night_rows,
+    count(*) filter (where quality_level not in ('A', 'B', 'C', 'D')) as unlisted_levels,
+    count(*) filter (
+        where datasets <> arrived_datasets + refused_datasets + failed_datasets + not_provided_datasets
+    ) as datasets_unaccounted_for,
+    count(*) filter (
+        where not reject_rate between 0 and 1 or not timeliness_rate between 0 and 1
+            or not unknown_rate between 0 and 1 or not orphan_rate between 0 and 1
+    ) as impossible_rates
+    """,
         expectations=lambda: [
-            *finished(),
             same("scorecard_datasets", "provisions", "every provision is on the scorecard of its node"),
             same("scorecard_missing", "provisions_missing", "what is missing is what rpt_provision says"),
             same("scorecard_night_rows", "provision_night_rows", "the rows of the night are those of rpt_provision"),

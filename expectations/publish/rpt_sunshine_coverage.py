@@ -1,24 +1,9 @@
 """rpt_sunshine_coverage: five levels, each of which adds up to what the facts hold."""
 
 # Keys are not counted here: the mart's unique index holds them, and a count of half a million would cost seconds.
-from yingshang.quality.finished import finished, none, same
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import none, same
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    0 as duplicate_keys,
-    count(*) filter (where villages_covered > villages or villages_active > villages) as more_covered_than_there_are,
-    count(*) filter (
-        where coverage_rate not between 0 and 1 or reviewed_rate not between 0 and 1
-            or published_rate not between 0 and 1 or timely_rate not between 0 and 1
-            or satisfaction_rate not between 0 and 1
-    ) as rates_out_of_bounds
-from serve.rpt_sunshine_coverage
-where _slot = %(slot)s
-"""
 
 BY_LEVEL = """
 with levels as (
@@ -69,12 +54,18 @@ order by division_level
 """
 
 MEASURES = (
-    Measure(
-        name="rpt_sunshine_coverage",
-        sql=WHOLE,
-        index="part",
+    of_mart(
+        "rpt_sunshine_coverage",
+        key=None,
+        figures="""
+    count(*) filter (where villages_covered > villages or villages_active > villages) as more_covered_than_there_are,
+    count(*) filter (
+        where coverage_rate not between 0 and 1 or reviewed_rate not between 0 and 1
+            or published_rate not between 0 and 1 or timely_rate not between 0 and 1
+            or satisfaction_rate not between 0 and 1
+    ) as rates_out_of_bounds
+    """,
         expectations=lambda: [
-            *finished(least_rows=0),
             none("more_covered_than_there_are", "villages covered and active are among the listed ones"),
             none("rates_out_of_bounds", "a share lies between 0 and 1"),
         ],

@@ -1,23 +1,8 @@
 """rpt_trading_monthly: lots and yuan per month, node, division and type. Its sums are those of fct_transaction."""
 
-from yingshang.quality.finished import finished, same
+from yingshang.quality.measures import of_mart
+from yingshang.quality.rules import same
 from yingshang.quality.suites import Measure
-
-WHOLE = """
-select
-    'all' as part,
-    count(*) as rows,
-    count(*) filter (where _build_id <> %(build_id)s) as rows_of_another_build,
-    count(*) - (
-        select count(*) from (
-            select distinct month_start_date, node_code, region_code, type_code
-            from serve.rpt_trading_monthly
-            where _slot = %(slot)s
-        ) keys
-    ) as duplicate_keys
-from serve.rpt_trading_monthly
-where _slot = %(slot)s
-"""
 
 BY_NODE = """
 with monthly as (
@@ -70,7 +55,11 @@ order by node_code
 """
 
 MEASURES = (
-    Measure(name="rpt_trading_monthly", sql=WHOLE, index="part", expectations=finished),
+    of_mart(
+        "rpt_trading_monthly",
+        key=("month_start_date", "node_code", "region_code", "type_code"),
+        least_rows=1,
+    ),
     Measure(
         name="rpt_trading_monthly.by_node",
         sql=BY_NODE,

@@ -67,7 +67,7 @@ WRONG = {
     ),
     "a contract is gone": (
         "delete from serve.fct_contract where ctid = (select min(ctid) from serve.fct_contract)",
-        ["fct_contract.by_node", "mart_contracts is 3, source_contracts is 4"],
+        ["fct_contract.by_node", "mart_rows is 3, source_rows is 4"],
     ),
     "a notice is gone": (
         "delete from serve.fct_transaction_event where record_key = 'http://ggzy.example/210200/0'",
@@ -91,7 +91,7 @@ WRONG = {
         " where lot_code = (select max(lot_code) from serve.fct_transaction)",
         ["fct_transaction, night", "rows_of_hidden_batches is 1"],
     ),
-    "a project is gone": ("delete from serve.dim_project", ["dim_project.by_node", "mart_projects is 0"]),
+    "a project is gone": ("delete from serve.dim_project", ["dim_project.by_node", "mart_rows is 0"]),
     "a mart is not served": ("drop table serve.rpt_provision", ["rpt_provision", "could not be measured"]),
 }
 
@@ -164,6 +164,6 @@ def test_data_docs_hold_no_value_of_a_row(build):
     publish.commit()
     report = audit(build_id)
     text = "\n".join(path.read_text(encoding="utf-8") for path in Path(report.docs).parent.rglob("*.html"))
-    assert "mart_bids" in text
+    assert "mart_rows" in text
     for word in ("91210100MA", "A2102000000000000000", "ggzy.example", "postgresql"):
         assert word not in text

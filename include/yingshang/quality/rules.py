@@ -1,18 +1,8 @@
-"""Rules that hold for every finished mart; a suite file adds its own."""
+"""Rules of a finished mart: a figure that is none, or at most so much, or the same as another."""
 
 from typing import Any
 
 from yingshang.quality.marks import expectations_module, stop, warn
-
-
-def finished(*, least_rows: int = 1) -> list[Any]:
-    """Rules for a measure with ``rows``, ``rows_of_another_build`` and ``duplicate_keys``."""
-    between = expectations_module().ExpectColumnValuesToBeBetween
-    return [
-        between(column="rows", min_value=least_rows, **stop("an empty or truncated mart is not published")),
-        none("rows_of_another_build", "every row is of the audited build, a fact's of a build of its slot"),
-        none("duplicate_keys", "one row per key"),
-    ]
 
 
 def none(column: str, reason: str) -> Any:
