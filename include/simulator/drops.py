@@ -9,7 +9,7 @@ import polars as pl
 
 from simulator.books import Books, Frames, NightPlan, day_of, number_of
 from simulator.fleet import Fleet
-from simulator.habits import DAY, seconds_text
+from simulator.habits import DAY, time_text
 from simulator.tables import Table
 
 Change = Callable[[np.random.Generator, Table, pl.DataFrame], pl.DataFrame]
@@ -138,7 +138,7 @@ def _second_revision(
     kept = kept.with_columns(_kind=pl.when(_may_change()).then(pl.lit("resent_drop")).otherwise("_kind"))
     stamp = np.array([day_of(night) * DAY + int(rng.integers(600, 6 * 3600))])
     corrected = correct(rng, table, target).with_columns(
-        seconds_text(stamp).alias(table.cursor), _kind=pl.lit("correction")
+        time_text(stamp).alias(table.cursor), _kind=pl.lit("correction")
     )
     return pl.concat([kept, corrected]).with_columns(
         _night=pl.lit(number_of(night), dtype=pl.Int32), _rev=pl.lit(2, dtype=pl.Int8)

@@ -3,6 +3,7 @@
 Amounts are held in the books as whole thousandths of a yuan, so that no float ever rounds one.
 """
 
+from datetime import date
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +16,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 DAY = 86_400
 HELD_ABOVE_MILLI = 3_000_000_000_000
+_FIRST_DAY, _LAST_DAY = (int((date(year, 1, 1) - date(1970, 1, 1)).days) for year in (2019, 2035))
 
 
 @lru_cache(maxsize=1)
@@ -47,16 +49,32 @@ def _decimal(units: pl.Expr, places: int) -> pl.Expr:
     return pl.concat_str(whole, pl.lit("."), part).str.strip_chars_end("0").str.strip_chars_end(".")
 
 
-def seconds_text(seconds: Ints) -> pl.Series:
-    """yyyyMMddHHmmss of seconds since 1970 in Shanghai's own time."""
-    return (pl.Series(seconds, dtype=pl.Int64) * 1000).cast(pl.Datetime("ms")).dt.strftime("%Y%m%d%H%M%S")
+def time_text(seconds: Ints) -> pl.Series:
+    """yyyyMMddHHmmss of seconds since 1970 in Shanghai's own time; years 2019 to 2034, else ValueError."""
+    day, second = np.divmod(seconds, DAY)
+    return pl.select(pl.concat_str(day_text(day), _texts()[1].gather(pl.Series(second)))).to_series()
+
+
+def day_text(day: Ints) -> pl.Series:
+    """yyyyMMdd of days since 1970; years 2019 to 2034, else ValueError."""
+    if len(day) and not (day.min() >= _FIRST_DAY and day.max() < _LAST_DAY):
+        raise ValueError("a day before 2019 or after 2034")
+    return _texts()[0].gather(pl.Series(day - _FIRST_DAY))
+
+
+@lru_cache(maxsize=1)
+def _texts() -> tuple[pl.Series, pl.Series]:
+    """Texts of all days and of all seconds of a day: looked up, since writing times out one by one is slow."""
+    days = pl.Series(np.arange(_FIRST_DAY, _LAST_DAY), dtype=pl.Int32).cast(pl.Date).dt.strftime("%Y%m%d")
+    seconds = pl.Series(np.arange(DAY) * 1000).cast(pl.Datetime("ms")).dt.strftime("%H%M%S")
+    return days, seconds
 
 
 def event_text(seconds: Ints, node: Ints) -> pl.Series:
     """A time as the node writes it: with the time of day, or the date alone."""
     habit = _nodes()[1][node]
     short = (habit == 2) | ((habit == 1) & ((seconds // 60) % 2 == 0))
-    full = seconds_text(seconds)
+    full = time_text(seconds)
     return pl.select(pl.when(pl.Series(short)).then(full.str.slice(0, 8)).otherwise(full)).to_series()
 
 

@@ -6,22 +6,20 @@ ones. Nothing here knows what a record is about.
 
 from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from simulator.books import BOOK_COLUMNS, Books, day_of, no_rows, number_of
-from simulator.habits import DAY, false_flag, true_flag
+from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Books, day_of, no_rows, number_of
+from simulator.fleet import Fleet
+from simulator.habits import DAY, Ints, false_flag, time_text, true_flag
 from simulator.tables import Table
 
-Ints = npt.NDArray[np.int64]
 FUTURE_CURSOR = "20991231235959"
 IMPOSSIBLE_TIME = "20240230101010"
 LATE_SECONDS = 5400
-_FIRST_DAY, _LAST_DAY = day_of(date(2019, 1, 1)), day_of(date(2035, 1, 1))
 
 
 def booked(frame: pl.DataFrame, table: Table, night: date) -> pl.DataFrame:
@@ -40,30 +38,9 @@ def booked(frame: pl.DataFrame, table: Table, night: date) -> pl.DataFrame:
     ).select(*table.columns, *(pl.col(name).cast(kind) for name, kind in BOOK_COLUMNS.items()))  # fmt: skip
 
 
-def time_text(seconds: Ints) -> pl.Series:
-    """yyyyMMddHHmmss of seconds since 1970 in Shanghai's own time; years 2019 to 2034."""
-    days, times = _texts()
-    day, second = np.divmod(seconds, DAY)
-    parts = pl.select(pl.concat_str(days.gather(pl.Series(day - _FIRST_DAY)), times.gather(pl.Series(second))))
-    return parts.to_series()
-
-
-def day_text(day: Ints) -> pl.Series:
-    """yyyyMMdd of days since 1970."""
-    return _texts()[0].gather(pl.Series(day - _FIRST_DAY))
-
-
-@lru_cache(maxsize=1)
-def _texts() -> tuple[pl.Series, pl.Series]:
-    """Texts of all days and of all seconds of a day: looked up, since writing times out one by one is slow."""
-    days = pl.Series(np.arange(_FIRST_DAY, _LAST_DAY), dtype=pl.Int32).cast(pl.Date).dt.strftime("%Y%m%d")
-    seconds = pl.Series(np.arange(DAY) * 1000).cast(pl.Datetime("ms")).dt.strftime("%H%M%S")
-    return days, seconds
-
-
 def time_or_null(seconds: Ints, known: npt.NDArray[np.bool_]) -> pl.Series:
     """Times as text, null where they are not known."""
-    text = time_text(np.where(known, seconds, _FIRST_DAY * DAY))
+    text = time_text(np.where(known, seconds, day_of(FIRST_NIGHT) * DAY))
     return pl.select(pl.when(pl.lit(pl.Series(known))).then(pl.lit(text))).to_series()
 
 
@@ -148,10 +125,17 @@ def touched(
     ).select(*table.columns, *BOOK_COLUMNS)  # fmt: skip
 
 
+def with_late_cursors(
+    books: Books, rng: np.random.Generator, fleet: Fleet, table: Table, new: pl.DataFrame, share: float = 0.01
+) -> pl.DataFrame:
+    """:func:`back_dated` for the nodes that are asked for windows; rows of those that send drops keep theirs."""
+    queried = pl.col("_node").is_in(fleet.queried_indexes)
+    return pl.concat([back_dated(books, rng, table, new.filter(queried), share), new.filter(~queried)])
+
+
 def back_dated(
     books: Books, rng: np.random.Generator, table: Table, new: pl.DataFrame, share: float = 0.01
 ) -> pl.DataFrame:
-    """Give a few new rows a cursor up to 90 minutes before the greatest one that their node has shown."""
     shown = pl.concat(
         [
             pl.scan_parquet(file_of(books, table.dataset, night))

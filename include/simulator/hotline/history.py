@@ -7,12 +7,12 @@ import polars as pl
 
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Frames, Night, NightPlan, day_of
 from simulator.fleet import all_nodes
-from simulator.habits import DAY
+from simulator.habits import DAY, time_text
 from simulator.hotline.orders import NEVER, Orders, callback_frame, city_nodes, live, order_days, order_frame
 from simulator.hotline.people import people, sizes
 from simulator.hotline.schema import CALLBACK, HOTLINE, WORK_ORDER
 from simulator.source import Context
-from simulator.versions import FUTURE_CURSOR, IMPOSSIBLE_TIME, booked, broken, time_text
+from simulator.versions import FUTURE_CURSOR, IMPOSSIBLE_TIME, booked, broken
 
 ORDERS_AT_SCALE_1, CALLBACKS_AT_SCALE_1 = 500_000, 350_000
 FIRST_DAY = day_of(date(2023, 1, 1))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from simulator.books import Books, Frames, Night, NightPlan, day_of, no_rows, number_of
-from simulator.habits import DAY
+from simulator.habits import DAY, time_text
 from simulator.hotline.figures import CUT_OFF
 from simulator.hotline.history import CALLBACKS_AT_SCALE_1, FIRST_DAY, LAST, ORDERS_AT_SCALE_1, bad_rows
 from simulator.hotline.orders import NEVER, Orders, callback_frame, city_nodes, live, order_frame
@@ -18,7 +18,7 @@ from simulator.hotline.people import expert_frame, session_frame, sizes, week_fr
 from simulator.hotline.schema import CALLBACK, DEPARTMENT, EXPERT, EXPERT_SESSION, POLICY_WEEK, WORK_ORDER
 from simulator.hotline.words import CLASSES, UNKNOWN_STATUS, known_words, status_expression, status_words
 from simulator.source import Context
-from simulator.versions import back_dated, booked, present, revived, time_text, touched, usual_changes
+from simulator.versions import back_dated, booked, present, revived, touched, usual_changes
 
 SHARES = {"correction": 0.0007, "resent": 0.0004, "tombstone": 0.0001}
 AT_LEAST = {"correction": 3, "resent": 2, "tombstone": 1}

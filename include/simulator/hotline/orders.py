@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from simulator.fleet import Fleet, all_nodes
-from simulator.habits import DAY, flag_text
+from simulator.habits import DAY, Bools, Ints, flag_text, time_text
 from simulator.hotline.words import (
     CLASS_SHARE,
     CLASSES,
@@ -20,10 +19,8 @@ from simulator.hotline.words import (
     status_words,
 )
 from simulator.trading.world import CITY_WEIGHT
-from simulator.versions import time_or_null, time_text
+from simulator.versions import time_or_null
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 CLASS_DAYS = np.array([7, 5, 7, 5, 5, 5, 7, 3, 10, 7, 3, 5])
 NEVER = np.int64(2**40)
 WITHDRAWN = 7

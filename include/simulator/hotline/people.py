@@ -3,17 +3,15 @@
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from simulator.books import FIRST_NIGHT, Frames, day_of
-from simulator.habits import DAY
+from simulator.habits import DAY, Ints, day_text, time_text
 from simulator.hotline.schema import DEPARTMENT, EXPERT, EXPERT_SESSION, POLICY_WEEK
 from simulator.hotline.words import DEPARTMENTS, POLICY_TOPICS, SESSION_TOPICS, SPECIALTIES, callers
 from simulator.source import Context
-from simulator.versions import booked, day_text, time_text
+from simulator.versions import booked
 
-Ints = npt.NDArray[np.int64]
 EXPERTS, DEPARTMENT_COUNT, SESSIONS = 666, 10, 4_000
 TINY_EXPERTS, TINY_SESSIONS = 40, 160
 SESSIONS_FROM = day_of(date(2023, 3, 1))

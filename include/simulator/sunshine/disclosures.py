@@ -8,7 +8,7 @@ import polars as pl
 
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Books, date_of, day_of, no_rows
 from simulator.fleet import all_nodes
-from simulator.habits import DAY, false_flag, true_flag
+from simulator.habits import DAY, Ints, false_flag, time_text, true_flag
 from simulator.source import Context
 from simulator.sunshine.schema import DISCLOSURE
 from simulator.sunshine.sizes import CUT_OFF, GROWTH, Villages, totals, villages
@@ -21,12 +21,10 @@ from simulator.versions import (
     broken,
     present,
     revived,
-    time_text,
     touched,
     usual_changes,
 )
 
-Ints = npt.NDArray[np.int64]
 ITEMS = (
     ("1", ("党员发展", "党费收缴", "三会一课", "党务决议", "评先评优", "民主评议")),
     ("2", ("低保名单", "宅基地审批", "惠农补贴", "村务决议", "公益岗位", "救助发放", "环境整治", "征地补偿")),

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Books, Frames, day_of, no_rows
-from simulator.habits import DAY
+from simulator.habits import DAY, Ints, time_text
 from simulator.source import Context
 from simulator.sunshine.schema import EVALUATION, MONTHLY, PETITION, REGISTRATION
 from simulator.sunshine.sizes import GROWTH, LAST_COUNTED_MONTH, Villages, totals, villages
@@ -20,13 +19,11 @@ from simulator.versions import (
     broken,
     present,
     revived,
-    time_text,
     today,
     touched,
     usual_changes,
 )
 
-Ints = npt.NDArray[np.int64]
 MONTHS = tuple(f"{year}{month:02d}" for year in (2022, 2023, 2024) for month in range(1, 13))[:32]
 COUNTED = MONTHS.index(LAST_COUNTED_MONTH) + 1
 LAST = day_of(FIRST_NIGHT)

@@ -3,11 +3,10 @@
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Books, date_of, day_of, no_rows
-from simulator.habits import DAY
+from simulator.habits import DAY, Ints, time_text
 from simulator.source import Context
 from simulator.sunshine.disclosures import another_city
 from simulator.sunshine.schema import TRACKED_PROBLEM
@@ -21,13 +20,11 @@ from simulator.versions import (
     broken,
     present,
     revived,
-    time_text,
     today,
     touched,
     usual_changes,
 )
 
-Ints = npt.NDArray[np.int64]
 START, CUT, LAST = day_of(date(2021, 3, 1)), day_of(date_of(int(CUT_OFF))), day_of(FIRST_NIGHT)
 OPEN_SHARE = 0.012
 UNCOUNTED = pl.col("RESOLVE_TIME").is_null() | (pl.col("RESOLVE_TIME").str.slice(0, 8) > CUT_OFF)

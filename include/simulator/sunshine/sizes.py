@@ -8,9 +8,9 @@ import numpy.typing as npt
 import polars as pl
 
 from simulator.fleet import TINY_CITIES, TINY_COUNTIES, all_nodes, read_csv
+from simulator.habits import Ints
 from simulator.source import Context
 
-Ints = npt.NDArray[np.int64]
 CUT_OFF = "20230626"
 LAST_COUNTED_MONTH = "202305"
 TINY_VILLAGES = 200

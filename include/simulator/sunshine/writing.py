@@ -1,14 +1,10 @@
 """How a city writes the times of a record: all of them long, or all of them short."""
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from simulator.fleet import all_nodes
-from simulator.versions import time_text
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from simulator.habits import Bools, Ints, time_text
 
 
 def is_short(node: Ints, moment: Ints) -> Bools:

@@ -8,7 +8,7 @@ import polars as pl
 
 from simulator.books import day_of
 from simulator.fleet import all_nodes
-from simulator.habits import DAY, Ints, seconds_text
+from simulator.habits import DAY, Ints, time_text
 from simulator.source import Context
 from simulator.supervision.schema import BATCH, ISSUE
 from simulator.trading.world import GIVEN, SURNAMES
@@ -95,9 +95,9 @@ def issue_rows(rng: np.random.Generator, issues: Issues, night: date) -> pl.Data
             "SOURCE_CODE": rng.choice(SOURCES, len(issues), p=SOURCE_SHARES),
             "TITLE": np.char.add(names.astype(str), subject.astype(str)),
             "LEAD_DEPT": department,
-            "ASSIGN_TIME": seconds_text(issues.assigned),
-            "DUE_TIME": seconds_text(due),
-            "DATA_TIMESTAMP": seconds_text(issues.assigned + rng.integers(600, 6 * 3600, len(issues))),
+            "ASSIGN_TIME": time_text(issues.assigned),
+            "DUE_TIME": time_text(due),
+            "DATA_TIMESTAMP": time_text(issues.assigned + rng.integers(600, 6 * 3600, len(issues))),
         }
     )
     return booked(frame.with_columns(_node=pl.lit(0), _type="ENVIRONMENT_CODE"), ISSUE, night)
@@ -111,9 +111,9 @@ def batch_rows(night: date) -> pl.DataFrame:
             "BATCH_CODE": ["PC01", "PC02", "PC03"],
             "BATCH_NO": ["1", "2", "3"],
             "BATCH_NAME": NAMES,
-            "ISSUED_TIME": seconds_text(issued),
-            "DUE_TIME": seconds_text(issued + np.array(DUE_DAYS) * DAY + 8 * 3600),
-            "DATA_TIMESTAMP": seconds_text(issued + 1800),
+            "ISSUED_TIME": time_text(issued),
+            "DUE_TIME": time_text(issued + np.array(DUE_DAYS) * DAY + 8 * 3600),
+            "DATA_TIMESTAMP": time_text(issued + 1800),
         }
     )
     return booked(frame.with_columns(_node=pl.lit(0)), BATCH, night)

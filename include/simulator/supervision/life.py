@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from simulator.fleet import all_nodes
-from simulator.habits import DAY, Ints, amount_text, event_text, price_units, seconds_text
+from simulator.habits import DAY, Ints, amount_text, event_text, price_units, time_text
 from simulator.supervision.issues import Issues, handlers, office_hours
 from simulator.supervision.schema import ISSUE_EVENT, ISSUE_OUTCOME
 from simulator.versions import booked
@@ -98,7 +98,7 @@ def event_rows(
             "EVENT_TYPE": type_code,
             "EVENT_TIME": event_text(at, node),
             "HANDLER_NAME": handlers(rng, count),
-            "DATA_TIMESTAMP": seconds_text(at + rng.integers(600, 6 * 3600, count)),
+            "DATA_TIMESTAMP": time_text(at + rng.integers(600, 6 * 3600, count)),
             "_node": node,
         },
         schema_overrides={"NODE_CODE": pl.String, "EVENT_TYPE": pl.String},
@@ -130,7 +130,7 @@ def outcome_rows(
             "PRICE_UNIT": np.where(unit, "1", "0"),
             "RESPONSIBLE_KIND": rng.choice(("1", "2", "3"), count, p=(0.6, 0.25, 0.15)),
             "OUTCOME_TIME": event_text(at, node),
-            "DATA_TIMESTAMP": seconds_text(at + rng.integers(600, 6 * 3600, count)),
+            "DATA_TIMESTAMP": time_text(at + rng.integers(600, 6 * 3600, count)),
             "_node": node,
             "_cents": cents,
             "_quantity": quantity,

@@ -20,7 +20,7 @@ from simulator.supervision.life import MONEY, NEXT, event_rows, outcome_rows
 from simulator.supervision.schema import BATCH, ISSUE, ISSUE_EVENT, SUPERVISION
 from simulator.supervision.strange import corrected, earlier_version
 from simulator.tables import Table
-from simulator.versions import back_dated, today, touched
+from simulator.versions import today, touched, with_late_cursors
 
 SHARES = {"progress": 0.003, "reopened": 0.0002, "correction": 0.0008, "resent": 0.0004, "tombstone": 0.0001}
 AT_LEAST = {"progress": 24, "reopened": 2, "correction": 6, "resent": 3, "tombstone": 1}
@@ -67,7 +67,7 @@ def next_night(context: Context, books: Books, night: date) -> Night:
         "issue_outcome": _new_outcomes(rng, night, present, progress, fresh["issue"], busy),
     }
     for table in SUPERVISION.tables:
-        new = _with_late_cursors(books, rng, context.fleet, table, delivered[table.dataset])
+        new = with_late_cursors(books, rng, context.fleet, table, delivered[table.dataset])
         changed = _changes(context, books, rng, table, night, busy)
         delivered[table.dataset] = pl.concat([new, *changed])
     models = {dataset: frame.filter(pl.col("_kind") != "tombstone") for dataset, frame in delivered.items()}
@@ -310,13 +310,6 @@ def _due(books: Books, dataset: str, night: date) -> pl.DataFrame:
     """Rows that earlier nights have decided for this one."""
     number = pl.lit(number_of(night), dtype=pl.Int32)
     return books.pending(dataset, day_of(night)).drop("_due").with_columns(_night=number, _period=number)
-
-
-def _with_late_cursors(
-    books: Books, rng: np.random.Generator, fleet: Fleet, table: Table, new: pl.DataFrame
-) -> pl.DataFrame:
-    queried = pl.col("_node").is_in(fleet.queried_indexes)
-    return pl.concat([back_dated(books, rng, table, new.filter(queried), LATE_CURSORS), new.filter(~queried)])
 
 
 def _spread(fleet: Fleet, rng: np.random.Generator, frame: pl.DataFrame, count: int) -> pl.DataFrame:

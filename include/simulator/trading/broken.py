@@ -7,9 +7,9 @@ import polars as pl
 
 from simulator.fleet import Connector, all_nodes
 from simulator.tables import Table
+from simulator.versions import FUTURE_CURSOR
 
 IMPOSSIBLE_TIME = "20240230101010"
-FUTURE_CURSOR = "20991231235959"
 NOT_A_NUMBER = ("面议", "一百万元整", "暂无")
 REASONS: dict[Connector, tuple[str, ...]] = {
     "postgres": ("impossible_date", "missing_key", "missing_parent", "future_cursor", "foreign_region"),

@@ -9,7 +9,7 @@ import polars as pl
 
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Frames, Night, NightPlan, day_of, number_of
 from simulator.fleet import Fleet, all_nodes
-from simulator.habits import DAY, HELD_ABOVE_MILLI, amount_text, false_flag, seconds_text, true_flag
+from simulator.habits import DAY, HELD_ABOVE_MILLI, amount_text, false_flag, time_text, true_flag
 from simulator.trading.broken import broken_copies
 from simulator.trading.cohort import Arrivals, Numbers, Seeds, cohort, pick_types
 from simulator.trading.schema import TRADING
@@ -120,7 +120,7 @@ def _hold_back_parents(world: World, frames: Frames, exempt: int) -> Frames:
         is_late = pl.lit(pl.Series(mask))
         changed[dataset] = frame.with_columns(
             _due=pl.Series(due, dtype=pl.Int32),
-            DATA_TIMESTAMP=pl.when(is_late).then(pl.lit(seconds_text(stamp))).otherwise("DATA_TIMESTAMP"),
+            DATA_TIMESTAMP=pl.when(is_late).then(pl.lit(time_text(stamp))).otherwise("DATA_TIMESTAMP"),
             _kind=pl.when(is_late).then(pl.lit("late_parent")).otherwise("_kind"),
         )
     return changed

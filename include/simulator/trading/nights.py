@@ -13,23 +13,22 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from simulator.books import Books, Frames, Night, day_of, number_of
+from simulator.books import Books, Frames, Night, day_of, no_rows
 from simulator.drops import in_drops, repeated_in_drops, revised_tonight
 from simulator.fleet import Fleet, all_nodes
-from simulator.habits import DAY, event_text, false_flag, seconds_text, true_flag
+from simulator.habits import DAY, event_text
 from simulator.tables import Table
-from simulator.trading.broken import FUTURE_CURSOR
 from simulator.trading.cohort import Arrivals, Numbers, Seeds, cohort, pick_types
 from simulator.trading.history import as_book, earlier_version, forced_projects, reprice, spread_bad
 from simulator.trading.schema import TRADING
 from simulator.trading.world import World
+from simulator.versions import touched, with_late_cursors
 
 NEW_PROJECTS = 0.0006
 SHARES = {"correction": 0.0012, "resent": 0.0006, "tombstone": 0.0002, "revived": 0.00003}
 AT_LEAST = {"correction": 5, "resent": 3, "tombstone": 1, "revived": 1}
 BAD_SHARE, BAD_AT_LEAST = 0.0005, 3
 LATE_CURSORS = 0.01
-LATE_SECONDS = 5400
 
 
 def next_night(world: World, fleet: Fleet, books: Books, night: date) -> Night:
@@ -42,7 +41,8 @@ def next_night(world: World, fleet: Fleet, books: Books, night: date) -> Night:
     for table in TRADING.tables:
         latest = books.latest(table.dataset)
         due = books.pending(table.dataset, day_of(night))
-        new = _back_dated(books, rng, table, latest, as_book(pl.concat([due, fresh[table.dataset]]), night))
+        fresh_rows = as_book(pl.concat([due, fresh[table.dataset]]), night)
+        new = with_late_cursors(books, rng, fleet, table, fresh_rows, LATE_CURSORS)
         changed = _changes(fleet, books, rng, table, _changeable(latest, table.dataset, revised, fleet), night)
         delivered[table.dataset] = pl.concat([new, *changed])
     bad_rows = max(BAD_AT_LEAST, int(sum(f.height for f in delivered.values()) * BAD_SHARE))
@@ -115,12 +115,8 @@ def _changes(
     return [
         _correct(rng, table, corrected),
         resent,
-        _touch(books, rng, table, gone, night, "tombstone").with_columns(
-            _deleted=pl.lit(value=True), IS_DELETE=true_flag()
-        ),
-        _touch(books, rng, table, dead, night, "revived").with_columns(
-            _deleted=pl.lit(value=False), IS_DELETE=false_flag()
-        ),
+        _touch(books, rng, table, gone, night, "tombstone", deleted=True),
+        _touch(books, rng, table, dead, night, "revived", deleted=False),
     ]
 
 
@@ -133,20 +129,13 @@ def _first_notice(books: Books, candidates: pl.DataFrame) -> pl.DataFrame:
 
 
 def _touch(
-    books: Books, rng: np.random.Generator, table: Table, picks: pl.DataFrame, night: date, kind: str
-) -> pl.DataFrame:
+    books: Books, rng: np.random.Generator, table: Table, picks: pl.DataFrame, night: date, kind: str,
+    *, deleted: bool | None = None,
+) -> pl.DataFrame:  # fmt: skip
     """The picked versions as whole rows, with a cursor of today."""
     if picks.is_empty():
-        return books.delivered(table.dataset, books.nights()[0])[:0]
-    number = number_of(night)
-    stamp = day_of(night) * DAY + rng.integers(7 * 3600, DAY - 600, picks.height)
-    return books.rows(table.dataset, picks).with_columns(
-        DATA_TIMESTAMP=seconds_text(stamp),
-        _kind=pl.lit(kind),
-        _night=pl.lit(number, dtype=pl.Int32),
-        _period=pl.lit(number, dtype=pl.Int32),
-        _rev=pl.lit(1, dtype=pl.Int8),
-    ).select(books.delivered(table.dataset, books.nights()[0], None).columns)  # fmt: skip
+        return no_rows(table)
+    return touched(rng, table, books.rows(table.dataset, picks), night, kind, deleted=deleted)
 
 
 def _correct(rng: np.random.Generator, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
@@ -195,31 +184,3 @@ def _another_month(rng: np.random.Generator, table: Table, frame: pl.DataFrame) 
     day = frame[table.event].str.slice(0, 8).str.to_date("%Y%m%d").cast(pl.Int32).to_numpy().astype(np.int64)
     seconds = (day - rng.integers(40, 91, frame.height)) * DAY + 10 * 3600
     return event_text(seconds, frame["_node"].to_numpy().astype(np.int64))
-
-
-def _back_dated(
-    books: Books, rng: np.random.Generator, table: Table, latest: pl.DataFrame, new: pl.DataFrame
-) -> pl.DataFrame:
-    """Give a few new records of database and API nodes a cursor just before what the node had already shown."""
-    base = books.nights()[0]
-    bad = pl.concat(
-        [books.delivered(table.dataset, n, ["_node", "_bad", table.cursor]) for n in {base, *books.nights()[-3:]}]
-    ).filter(pl.col("_bad").is_not_null() & (pl.col(table.cursor) != FUTURE_CURSOR))
-    shown = (
-        pl.concat([latest.select("_node", table.cursor), bad.select("_node", table.cursor)])
-        .group_by("_node").agg(pl.col(table.cursor).max().alias("_shown"))
-    )  # fmt: skip
-    queried = [node.index for node in all_nodes() if not node.sends_files]
-    marked = new.join(shown, on="_node", how="left", maintain_order="left").with_row_index("_i")
-    able = marked.filter(pl.col("_node").is_in(queried) & pl.col("_shown").is_not_null() & (pl.col("_kind") == "new"))
-    count = min(max(2, int(new.height * LATE_CURSORS)), able.height // 2)
-    chosen = able.sort("_shown", "_i", descending=[True, False])["_i"][:count]
-    back = pl.lit(pl.Series(rng.integers(60, LATE_SECONDS, new.height)))
-    late_cursor = (
-        pl.col("_shown").str.to_datetime("%Y%m%d%H%M%S") - pl.duration(seconds=back)
-    ).dt.strftime("%Y%m%d%H%M%S")  # fmt: skip
-    is_late = pl.col("_i").is_in(chosen.implode())
-    return marked.with_columns(
-        pl.when(is_late).then(late_cursor).otherwise(table.cursor).alias(table.cursor),
-        _kind=pl.when(is_late).then(pl.lit("late_cursor")).otherwise("_kind"),
-    ).drop("_i", "_shown")

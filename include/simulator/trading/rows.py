@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from simulator.habits import DAY, Bools, Ints, amount_text, flag_text, seconds_text
+from simulator.habits import DAY, Bools, Ints, amount_text, flag_text, time_text
 from simulator.tables import Table
 from simulator.trading.world import World
 
@@ -66,7 +66,7 @@ def book_frame(
         | {
             "PLATFORM_CODE": pl.Series(world.platform[node]),
             "PUB_SERVICE_PLAT_CODE": "21" + code + "GG",
-            "DATA_TIMESTAMP": seconds_text(stamp),
+            "DATA_TIMESTAMP": time_text(stamp),
             "IS_DELETE": flag_text(np.zeros(count, dtype=np.bool_), node),
             "_p": pl.Series(projects.number[project]),
             "_node": pl.Series(node, dtype=pl.Int16),

@@ -15,7 +15,6 @@ import polars as pl
 from simulator.codes import with_organisation_check, with_resident_check, with_uscc_check
 from simulator.fleet import all_nodes, read_csv
 
-Ints = npt.NDArray[np.int64]
 TENDERERS_PER_NODE = 12
 RURAL_TENDERERS = 2
 AGENCIES = 60
