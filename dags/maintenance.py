@@ -39,7 +39,7 @@ LAST = {"vacuum_tables": "vacuum"}
         "max_retry_delay": dt.timedelta(minutes=10),
         "execution_timeout": dt.timedelta(hours=3),
     },
-    on_failure_callback=alerts.on_failure(),
+    on_failure_callback=alerts.on_failure("what is published is not touched by it"),
 )
 def maintenance() -> None:
     @task(trigger_rule="all_done")

@@ -52,7 +52,7 @@ MARTS = Asset("yingshang://marts")
         "max_retry_delay": dt.timedelta(minutes=10),
         "execution_timeout": dt.timedelta(hours=1),
     },
-    on_failure_callback=alerts.on_failure(),
+    on_failure_callback=alerts.on_failure("nothing was published, the last good night stays"),
 )
 def nightly() -> None:
     @task

@@ -54,7 +54,7 @@ CODES = {"type": ["null", "array"], "items": {"type": "string"}}
         "max_retry_delay": dt.timedelta(minutes=10),
         "execution_timeout": dt.timedelta(hours=1),
     },
-    on_failure_callback=alerts.on_failure(),
+    on_failure_callback=alerts.on_failure("what was read waits for the next build, the rest was not read again"),
 )
 def reload() -> None:
     @task

@@ -4,8 +4,10 @@ import os
 from typing import Any
 
 
-def on_failure() -> list[Any]:
+def on_failure(meaning: str) -> list[Any]:
     """Callbacks for a failed run: a message to every service of the Apprise connection, if one is configured.
+
+    ``meaning``: what the failure means for what is published; it follows "Run ... failed: ".
 
     The variable ``YINGSHANG_ALERTS`` names the connection; without it nobody is told but Airflow's own pages.
     """
@@ -17,7 +19,7 @@ def on_failure() -> list[Any]:
     return [
         send_apprise_notification(
             title="Yingshang: {{ dag.dag_id }} failed",
-            body="Run {{ run_id }} failed: nothing was published, the last good night stays.",
+            body=f"Run {{{{ run_id }}}} failed: {meaning}.",
             apprise_conn_id=conn_id,
         )
     ]
