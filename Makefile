@@ -4,8 +4,10 @@ SCALE ?= 0.02
 NIGHTS ?= 3
 SEED ?= 1
 FAULT_ROUNDS ?= 10
+TEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo stop clean test faults lint types format bench docs lock
@@ -34,11 +36,11 @@ stop: $(READY) ## end everything that the demo started
 clean: $(READY) ## end everything and remove the demo's data
 	@$(BIN)/python -m demo clean
 
-test: $(READY) ## all tests, on real PostgreSQL, HTTP, SFTP and Airflow servers
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(READY) ## all tests, on real PostgreSQL, HTTP, SFTP and Airflow servers (TEST_WORKERS= at once)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 faults: $(READY) ## the fault suite in full, and its table: each fault struck FAULT_ROUNDS times, rows lost, rows doubled
-	@FAULT_ROUNDS=$(FAULT_ROUNDS) $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	@FAULT_ROUNDS=$(FAULT_ROUNDS) $(PYTEST) tests/faults $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, sqlfmt, import rules, contracts
 	@$(BIN)/ruff check .

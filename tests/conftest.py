@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: a real PostgreSQL for the session, and a fresh warehouse for each test."""
+"""Fixtures that many tests share: a real PostgreSQL for each worker, and a fresh warehouse for each test."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from tests.support.faults_table import PROPERTY, ROUNDS, Line, table
 
 from localpg import Cluster
 from yingshang import secrets
@@ -20,6 +21,36 @@ from yingshang.warehouse.roles import DSN_VARIABLE, init_warehouse
 
 TEMPLATE = "warehouse_template"
 _numbers = count(1)
+LONGEST_FIRST = ("tests/e2e/", "tests/integration/test_province.py", "tests/integration/test_ingest_fleet.py")
+"""Files of minutes start first, so that no worker is left alone with one at the end."""
+
+
+class FaultTable:
+    """Prints the table of the fault suite at the end of a run, whichever workers its lines come from."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown":
+            self.lines += [Line(**value) for name, value in report.user_properties if name == PROPERTY]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.lines:
+            terminalreporter.section(f"faults, {ROUNDS} rounds")
+            for line in table(self.lines):
+                terminalreporter.write_line(line)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(FaultTable())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name)), len(LONGEST_FIRST))
+
+    items.sort(key=rank)
 
 
 @dataclass(frozen=True)
@@ -49,7 +80,7 @@ class Warehouse:
 
 @pytest.fixture(scope="session")
 def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A PostgreSQL cluster for all tests of the session; each makes databases of its own in it."""
+    """A PostgreSQL cluster for all tests of a worker; each makes databases of its own in it."""
     cluster = Cluster(
         tmp_path_factory.mktemp("pg"),
         settings={"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "autovacuum_naptime": "300s"},

@@ -1,21 +1,16 @@
-"""Fixtures of the fault suite: workers to kill, a scene whose truth is known, and the table at the end."""
+"""Fixtures of the fault suite: workers to kill, a scene whose truth is known, and the lines of the table."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from tests.conftest import Warehouse
 from tests.support.faults import Scene
-from tests.support.faults_table import ROUNDS, Line, Tally, table
+from tests.support.faults_table import PROPERTY, Tally
 from tests.support.faults_workers import Workers
 
 from localpg import Cluster
-
-LINES: pytest.StashKey[list[Line]] = pytest.StashKey()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "fault(number, name, least=2): the row of the fault table that a test fills")
 
 
 @pytest.fixture
@@ -25,17 +20,9 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
     assert marker is not None, "a fault test says which fault it is: @pytest.mark.fault(number, name)"
     found = Tally(*marker.args, **marker.kwargs)
     yield found
-    request.config.stash.setdefault(LINES, []).extend(found.lines.values())
+    request.node.user_properties.extend((PROPERTY, asdict(line)) for line in found.lines.values())
     seldom = [line.variant for line in found.lines.values() if line.survived == line.hits < found.least]
     assert not seldom, f"struck less than {found.least} times: {', '.join(seldom)}"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = terminalreporter.config.stash.get(LINES, [])
-    if lines:
-        terminalreporter.section(f"faults, {ROUNDS} rounds")
-        for line in table(lines):
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def rows_of(contract: Contract, node: str, number: int) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_landing_gate_judges_1100_batches_of_four_systems_in_one_go(warehouse: Warehouse) -> None:
     contracts, registry = load_contracts(), load_registry()
     ahead, gone = ("hotline.callback", "210300"), ("trading.lot", "210000")
@@ -96,7 +96,7 @@ def province(tmp_path: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPat
         running.destroy()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_nights_of_all_systems_equal_the_books(warehouse: Warehouse, province: Province) -> None:
     registry = load_registry()
     truth = province.state / "truth"

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 ROUNDS = max(2, int(os.environ.get("FAULT_ROUNDS", "2")))
 """How often each kill point is struck; at least twice."""
+PROPERTY = "fault"
+"""The user property of a test report that holds one line of the table: so it reaches the run's end from any worker."""
 
 
 @dataclass(frozen=True)
