@@ -62,5 +62,9 @@ class WarehouseUnavailable(TransientError):
     """The warehouse does not answer."""
 
 
+class SecretsUnavailable(TransientError):
+    """The secrets backend does not answer."""
+
+
 class PublicationPostponed(TransientError):
     """Readers stand in the way of a publication past its time limit."""

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     connections_file: Path | None = Field(None, description="conn_id -> URI, JSON, as Airflow's local backend")
     registry: Path | None = Field(None, description="registry's folder; empty: <state>/registry, or include/registry")
     keys_file: Path | None = Field(None, description="HMAC and quarantine keys, JSON")
+    plaintext_hosts: str = Field("", description="hosts that may be reached without TLS, separated by commas")
     quarantine_days: int = Field(90, description="days until a quarantined payload expires")
     past_build_days: int = Field(30, description="days until a build of a past night may be dropped")
     cut_off_hour: int = Field(5, description="hour of the day (Asia/Shanghai) at which a night closes at the latest")

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(no_args_is_help=True)
+
+
+class Use(StrEnum):
+    """What a key is for."""
+
+    HMAC = "hmac"
+    QUARANTINE = "quarantine"
 
 
 @app.callback()
@@ -24,3 +34,18 @@ def init() -> None:
     made = secrets.init_keys()
     secrets.keys()
     typer.echo(f"keys {'made' if made else 'already there'}: {settings().keys}")
+
+
+@app.command()
+def rotate(
+    use: Annotated[Use, typer.Argument(help="hmac: tokens of persons; quarantine: rows that broke their contract.")],
+) -> None:
+    """Make a new active key. The older ones stay: quarantined rows are read with the key that they were written with.
+
+    New tokens of persons no longer equal those of nights before; digests of rows stay as they are.
+    """
+    from yingshang import secrets
+    from yingshang.settings import settings
+
+    made = secrets.rotate_key(use.value)
+    typer.echo(f"active {use} key: {made} (in {settings().keys}: back it up)")

@@ -23,6 +23,7 @@ from yingshang.connectors.adbc import AdbcSession, is_adbc_error, safe_message, 
 from yingshang.connectors.base import BATCH_BYTES, Delivery, Request, clock_plus
 from yingshang.connectors.channel import read_ahead
 from yingshang.errors import ContractError, CredentialError, SourceInconsistent, SourceUnavailable, YingshangError
+from yingshang.transport import UNTRUSTED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,7 @@ STATEMENT_SECONDS = 1800
 SESSION: dict[str, str | int | None] = {
     "connect_timeout": CONNECT_SECONDS,
     "application_name": "yingshang_ingest",
+    "client_encoding": "utf8",
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -81,13 +83,31 @@ class PostgresSource:
     def clock(self) -> str:
         return self._clock
 
-    @contextlib.contextmanager
-    def read(self, request: Request) -> Iterator[Delivery]:
-        """The rows of a request out of the snapshot. See :class:`~yingshang.connectors.base.WindowSource`."""
-        table = sql.Identifier(request.table.lower())
+    def columns(self, request: Request) -> tuple[dict[str, str], dict[str, str]]:
+        """Types by upper-case name, and the source's own spelling of each. Raises ContractError without key or cursor."""
         with self._explained(f"table {request.table.lower()}"), self._anchor.transaction():
-            columns, spelled = self._columns(request)
-        where = _predicate(request, spelled)
+            return self._columns(request)
+
+    def copy(self, request: Request, query: sql.Composable) -> Iterator[bytes]:
+        """The result of a query of ours on the table, in the snapshot, as lines of COPY (UTF-8)."""
+        with (
+            self._explained(f"table {request.table.lower()}"),
+            self._anchor.transaction(),
+            self._anchor.cursor() as cursor,
+            cursor.copy(sql.SQL("copy ({}) to stdout").format(query)) as copy,
+        ):
+            for data in copy:
+                yield bytes(data)
+
+    @contextlib.contextmanager
+    def read(self, request: Request, condition: sql.Composable | None = None) -> Iterator[Delivery]:
+        """The rows of a request out of the snapshot. See :class:`~yingshang.connectors.base.WindowSource`.
+
+        ``condition``: only the rows for which it holds, whatever their cursor.
+        """
+        table = sql.Identifier(request.table.lower())
+        columns, spelled = self.columns(request)
+        where = sql.SQL(" where {}").format(condition) if condition is not None else _predicate(request, spelled)
         wanted = [name for name in request.columns if name in columns]
         query = sql.SQL("select {} from {}{}").format(
             sql.SQL(", ").join(
@@ -187,6 +207,8 @@ class PostgresSource:
         named = f"{self._named} at {self._place}"
         if state.startswith("28") or "authentication failed" in said or "no password supplied" in said:
             return CredentialError(f"{named} refuses the login: {said}")
+        if UNTRUSTED.search(said):
+            return CredentialError(f"{named} is not trusted, or takes no encrypted connection: {said}")
         if state == "42501":
             return CredentialError(f"{named} does not let us read {what}: {said}")
         if state in ("3D000", "3F000") or "does not exist" in said:

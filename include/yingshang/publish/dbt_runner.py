@@ -31,6 +31,8 @@ SERVABLE = ("table", "incremental")
 MODIFIED = "state:modified+"
 REBUILD_VARIABLE = "YINGSHANG_DBT_REBUILD"
 SCHEMA_VARIABLE = "YINGSHANG_DBT_SCHEMA"
+TLS_KEYWORDS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")
+"""What a connection says of TLS reaches dbt's driver through libpq's own variables: PGSSLMODE ..."""
 PAST_TARGET = "as_of"
 FAILED = ("error", "fail", "runtime error")
 MESSAGE_LENGTH = 2000
@@ -275,6 +277,7 @@ def _profile_variables() -> dict[str, str]:
         )
     limit = int(settings().publish_wait_seconds * 1000)
     return {
+        **{f"PG{key.upper()}": value for key, value in known.query.items() if key in TLS_KEYWORDS},
         "YINGSHANG_DBT_HOST": known.host,
         "YINGSHANG_DBT_PORT": str(known.port or 5432),
         "YINGSHANG_DBT_USER": known.login,

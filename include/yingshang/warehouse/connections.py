@@ -16,6 +16,7 @@ import psycopg
 
 from yingshang import secrets
 from yingshang.errors import CredentialError, WarehouseUnavailable, YingshangError
+from yingshang.transport import UNTRUSTED, secured
 
 Role = Literal["owner", "ingest", "transform", "publish", "bi_reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -134,7 +135,7 @@ def open_uri(uri: str, *, named: str, autocommit: bool = False) -> PgConnection:
     """Connect to ``uri``; errors say ``named`` and where it points, never the password."""
     place = _place(uri)
     try:
-        return psycopg.connect(uri, autocommit=autocommit)
+        return psycopg.connect(secured(uri, named), autocommit=autocommit)
     except psycopg.OperationalError as error:
         raise _explained(error, named, place) from error
     except psycopg.ProgrammingError as error:
@@ -148,7 +149,7 @@ def one_line(error: BaseException) -> str:
 
 def _explained(error: psycopg.OperationalError, named: str, place: str) -> YingshangError:
     said = one_line(error).removeprefix("connection failed: ")
-    if _REFUSED.search(said):
+    if _REFUSED.search(said) or UNTRUSTED.search(said):
         return CredentialError(f"the warehouse at {place} refuses {named}: {said}")
     return WarehouseUnavailable(
         f"the warehouse at {place} does not answer ({said}): check that PostgreSQL runs there, and {named}"

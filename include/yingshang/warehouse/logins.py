@@ -30,7 +30,9 @@ def make_logins(admin: PgConnection, target: Mapping[str, str], *, reset: bool) 
             continue
         known = _known(role)
         variable = f"AIRFLOW_CONN_{conn_id(role).upper()}"
-        from_environment = bool(os.environ.get(variable))
+        from_environment = secrets.given_from_outside(conn_id(role)) is not None
+        if from_environment and not os.environ.get(variable):
+            variable = f"{conn_id(role)} of {secrets.BACKEND_VARIABLE}"
         if known and not from_environment and known.login == login(role):
             saved = {conn_id(role): known.uri}
             secrets.save_connections({conn_id(role): uri_of(target, login(role), known.password)})
