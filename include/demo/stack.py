@@ -8,8 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_urlsafe
 
 import psycopg
+from psycopg import sql
 
 from demo.airflow import Airflow
 from demo.layout import DemoError, Layout, check_port, check_room
@@ -53,7 +55,7 @@ class Stack:
         secrets.init_keys()
         say("warehouse: roles, ledger, raw tables")
         init_warehouse(os.environ.get(WAREHOUSE_DSN) or self._database("yingshang"))
-        airflow = Airflow(self.layout, self._database("airflow"))
+        airflow = Airflow(self.layout, self._metadata())
         if not airflow.services[0].process():
             check_port(self.layout.airflow_port, "Airflow", "YINGSHANG_AIRFLOW_PORT")
         with ThreadPoolExecutor(1) as beside:
@@ -114,8 +116,25 @@ class Stack:
     def _database(self, name: str) -> str:
         with psycopg.connect(self.cluster.superuser_dsn(), autocommit=True) as connection:
             if not connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
-                connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         return self.cluster.superuser_dsn(name)
+
+    def _metadata(self) -> str:
+        """Airflow's metadata belong to a login of Airflow's own, which nobody else's reach."""
+        kept = self.layout.airflow / "metadata.password"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.touch(mode=0o600)
+            kept.write_text(token_urlsafe(24))
+        uri = self._database("airflow")
+        with psycopg.connect(uri, autocommit=True) as admin:
+            if not admin.execute("select 1 from pg_roles where rolname = 'airflow'").fetchone():
+                admin.execute("create role airflow login")
+            coded = admin.pgconn.encrypt_password(kept.read_bytes(), b"airflow", b"scram-sha-256").decode()
+            admin.execute(sql.SQL("alter role airflow password {}").format(sql.Literal(coded)))
+            admin.execute("alter database airflow owner to airflow")
+            admin.execute("revoke all on database airflow from public")
+        return f"postgresql://airflow:{kept.read_text()}@{uri.split('@')[1]}"
 
     def _generate(self, options: Options) -> None:
         """In a process of its own: what a large history needs of memory is given back."""
