@@ -5,6 +5,7 @@ import datetime as dt
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from tests.support.ingest import admit_all, csv_of, lot, write_drop
 from localpg import Cluster
 from localpg.cluster import free_port
 from yingshang import secrets
-from yingshang.errors import AuditFailed, RejectLimitExceeded, TransientError, YingshangError
+from yingshang.errors import AuditFailed, PublicationPostponed, RejectLimitExceeded, TransientError, YingshangError
 from yingshang.ingest import open_night
 from yingshang.ingest.landing import LandingUnavailable
 from yingshang.publish.model import Build
@@ -121,7 +122,7 @@ def test_two_runs_of_a_night_at_once_publish_one_after_the_other(pair: Scene, wo
             past = [workers.start("publish", str(night), run) for run, night in list(zip(others, nights))[1:]]  # noqa: B905
             strike.hit()
             codes = [worker.wait() for worker in (*jobs, *past)]
-            assert 0 in codes[:2], [worker.said() for worker in jobs]
+            assert codes == [0] * 5, [worker.said() for worker in (*jobs, *past)]
             pair.publish()
             pair.check()
             builds = pair.ask("select started_at, finished_at from ops.build order by started_at")
@@ -129,6 +130,61 @@ def test_two_runs_of_a_night_at_once_publish_one_after_the_other(pair: Scene, wo
             assert pair.ask("select count(*) from ops.publication where night < %s and publication_id >"
                             " (select min(publication_id) from ops.publication where night = %s)",
                             pair.night, pair.night) == [(0,)]  # fmt: skip
+            strike.cost = pair.cost()
+
+
+ORDERS = {
+    "the first run goes on": "build A, build B, audit A, publish A, audit B, publish B",
+    "the second run goes on": "build A, build B, audit B, publish B, audit A, publish A",
+    "they take turns": "build A, build B, audit A, audit B, publish B, publish A",
+    "between gate and publication": "build A, audit A, build B, publish A, audit B, publish B",
+    "the second is killed": "build A, kill B, postpone A, build B, audit A, publish A, audit B, publish B",
+    "an older night beside": "build A, older B, audit A, publish A",
+}
+"""What two runs of a night do, in order. Each step holds the publisher's lock, so that there is no other overlap."""
+
+
+@pytest.mark.fault(3, "a build replaced by another run's")
+def test_a_build_that_another_run_replaces_is_stood_for_by_the_later_one(
+    pair: Scene, workers: Workers, tally: Tally
+) -> None:
+    for variant in list(ORDERS) * ROUNDS:
+        with tally.strike(variant) as strike:
+            if variant == "an older night beside":
+                tonight(pair)
+                assert pair.ingest() == {}
+            tonight(pair)
+            assert pair.ingest() == {}
+            admit_all()
+            publisher, before = lot_publisher(), pair.ask("select count(*) from ops.publication")[0][0]
+            built: dict[str, int | None] = {}
+            for step, run in map(str.split, ORDERS[variant].split(", ")):
+                match step:
+                    case "build":
+                        built[run] = publisher.build(pair.night, run).build_id
+                    case "kill":
+                        worker = workers.start("build_killed", str(pair.night), run)
+                        assert worker.wait() == -signal.SIGKILL, worker.said()
+                    case "older":
+                        report = publisher.build(pair.night - dt.timedelta(days=1), run)
+                        assert report.build_id is None
+                        assert f"build {built['A']} of night {pair.night} is about to be published" in str(
+                            report.reason
+                        )
+                        strike.hit()
+                    case "postpone":
+                        with pytest.raises(PublicationPostponed, match="by a later one, which was broken off"):
+                            publisher.audit(built[run])
+                    case "audit":
+                        assert publisher.audit(built[run]).passed
+                    case "publish":
+                        shown = publisher.publish(built[run], run)
+                        assert shown.build_id == max(filter(None, built.values())), "one build stands for both"
+                if len(built) == 2 and built["A"] != built["B"]:
+                    strike.hit()
+            pair.now_published()
+            pair.check()
+            assert pair.ask("select count(*) from ops.publication") == [(before + 1,)], "published once"
             strike.cost = pair.cost()
 
 

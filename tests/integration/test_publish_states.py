@@ -140,15 +140,20 @@ def test_nothing_is_published_without_its_audit(warehouse) -> None:
         one.publish(built.build_id, "test")
 
 
-def test_a_build_that_was_replaced_is_not_published(warehouse) -> None:
-    one = publisher()
+def test_a_build_that_was_replaced_is_not_published_but_the_one_that_contains_it(warehouse) -> None:
+    builder = SqlBuilder()
+    one = publisher(builder)
     cycle(one)
     first = one.build(NIGHT, "test")
     second = one.build(NIGHT, "test")
-    with pytest.raises(UsageError, match="a later build has replaced it"):
-        one.audit(first.build_id)
-    one.audit(second.build_id)
-    assert one.publish(second.build_id, "test").build_id == second.build_id
+    assert one.audit(first.build_id).build_id == second.build_id
+    assert one.publish(first.build_id, "test").build_id == second.build_id
+    assert one.audit(first.build_id).summary == f"already published: build {second.build_id}, which contains build 2"
+    builder.error = "broken"
+    with pytest.raises(BuildError):
+        one.build(NIGHT, "test")
+    with pytest.raises(UsageError, match="build 4 is in no slot"):
+        one.audit(4)
 
 
 def test_publishing_again_changes_nothing(warehouse) -> None:

@@ -38,6 +38,18 @@ def publish(night: str, run_id: str) -> None:
     publisher.publish(built.build_id, run_id)
 
 
+def build_killed(night: str, run_id: str) -> None:
+    """Build; the process is killed in the middle of it."""
+    import datetime as dt
+    import os
+    import signal
+
+    from tests.support.faults_marts import LotBuilder, lot_publisher
+
+    builder = LotBuilder(during=lambda build: os.kill(os.getpid(), signal.SIGKILL))
+    lot_publisher(builder).build(dt.date.fromisoformat(night), run_id)
+
+
 def publish_until(step: str) -> None:
     """Build, audit and publish small marts; the process is killed when it comes to ``step`` ("dbt": in the build)."""
     import os

@@ -12,6 +12,8 @@ from yingshang.contracts.registry import Provision
 from yingshang.publish.model import Build, BuildOutcome, Kind, Live, NodeResult, Publication, Slot, SlotName
 
 Conn = psycopg.Connection[Any]
+INTERRUPTED = "a build was interrupted"
+"""Reason of a slot whose build was broken off."""
 
 
 def slots(conn: Conn) -> dict[str, Slot]:
@@ -55,6 +57,16 @@ def last_success(conn: Conn, slot: str) -> tuple[int, str | None] | None:
         (slot,),
     ).fetchone()
     return (int(row[0]), row[1]) if row else None
+
+
+def succeeded_build(conn: Conn, build_id: int) -> Build | None:
+    """A build that succeeded in a slot, as the ledger knows it."""
+    with conn.cursor(row_factory=class_row(Build)) as cursor:
+        return cursor.execute(
+            "select build_id, slot, kind, from_seq, to_seq, night, run_id, code_version from ops.build"
+            " where build_id = %s and slot is not null and outcome = 'succeeded'",
+            (build_id,),
+        ).fetchone()
 
 
 def other_code_since(conn: Conn, slot: str, build_id: int, code_version: str | None) -> str | None:
@@ -122,7 +134,7 @@ def close_interrupted(conn: Conn, slot: Slot) -> bool:
             (slot.slot,),
         ).rowcount
         if slot.state == "building":
-            set_slot(conn, slot.slot, "bad", reason="a build was interrupted")
+            set_slot(conn, slot.slot, "bad", reason=INTERRUPTED)
             changed += 1
     return changed > 0
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from psycopg import errors
 
 from yingshang.contracts.registry import Provision, load_registry
-from yingshang.errors import AuditFailed, BuildError, UsageError
+from yingshang.errors import AuditFailed, BuildError, PublicationPostponed, UsageError
 from yingshang.publish import ledger, serving
 from yingshang.publish.model import (
     SLOTS,
@@ -91,6 +91,10 @@ class Publisher:
             if live and night < live.night:
                 reason = f"night {live.night} is published: what {night} brought is taken in by the next build"
                 return BuildReport(None, night, reason=f"nothing to publish: {reason}")
+            newer = _waiting_for_a_newer_night(session, night)
+            if newer:
+                reason = f"build {newer.build_id} of night {newer.night} is about to be published"
+                return BuildReport(None, night, reason=f"nothing to publish: {reason}; the next build takes {night} in")
             slot = ledger.slots(session.conn)[live.slot].other if live else SLOTS[0]
             before = ledger.last_success(session.conn, slot)
             self._at_step("plan")
@@ -108,43 +112,48 @@ class Publisher:
     def audit(self, build_id: int | None) -> GateReport:
         """Run the publish gate on an attached build. ``None`` (nothing was built) passes.
 
+        A build that another run of the night has replaced is stood for by the later one, which contains all of it.
+
         Raises:
             AuditFailed: something is wrong in the marts; nothing is published.
-            UsageError: the build is no longer in its slot.
+            UsageError: the build is no longer in its slot, and no later one contains it.
+            PublicationPostponed: the build that has replaced it was broken off, or readers or another publisher stood
+                in the way past the limit.
         """
         if build_id is None:
             return GateReport(None, passed=True, summary="nothing to audit")
         with self._entered() as session:
+            asked, build_id = build_id, _standing_for(session, build_id)
+            by = "" if asked == build_id else f": build {build_id}, which contains build {asked}"
             slot = _slot_of(session, build_id, ("attached", "audited", "live"))
             if slot.state == "live":
-                return GateReport(build_id, passed=True, summary="already published")
-            self._at_step("audit")
-            verdict = self._audit(build_id)
-            if not verdict.passed:
-                # What is wrong may be in the rows themselves: they are not built upon, the next build is a full one.
-                ledger.set_slot(session.conn, slot.slot, "bad", reason=f"the audit of build {build_id} failed", seq=0)
-                raise AuditFailed(
-                    f"the publish gate stopped build {build_id} (night {slot.night}): {verdict}. Nothing was published,"
-                    " the last publication stays. See ops.check_result and the Data Docs"
-                )
-            ledger.set_slot(session.conn, slot.slot, "audited")
-            self._at_step("audited")
-            return GateReport(build_id, passed=True, summary=str(verdict))
+                return GateReport(build_id, passed=True, summary=f"already published{by}")
+            return GateReport(build_id, passed=True, summary=f"{self._pass_gate(session, slot, build_id)}{by}")
 
     def publish(self, build_id: int | None, run_id: str | None) -> Publication:
         """Make an audited build the one that readers see. Publishing the live build again changes nothing.
 
+        A build that another run of the night has replaced is stood for by the later one, which contains all of it.
+
         Raises:
-            UsageError: the build is no longer in its slot, or has not been audited.
-            PublicationPostponed: readers or another publisher stood in the way past the limit.
+            UsageError: the build is no longer in its slot and no later one contains it, or it has not been audited.
+            AuditFailed: the later build that stands for it had not been audited yet, and fails the gate.
+            PublicationPostponed: the build that has replaced it was broken off, or readers or another publisher stood
+                in the way past the limit.
         """
         if build_id is None:
             return Publication(None, "none", None, None, None, 0, None, reason="nothing to publish")
         with self._entered() as session:
+            asked, build_id = build_id, _standing_for(session, build_id)
+            if asked != build_id:
+                log.info("build %d was replaced by build %d, which contains it", asked, build_id)
             done = ledger.publication_of(session.conn, build_id)
             if done:
                 return done
-            slot = _slot_of(session, build_id, ("audited",))
+            is_heir = asked != build_id
+            slot = _slot_of(session, build_id, ("audited", "attached") if is_heir else ("audited",))
+            if slot.state == "attached":
+                self._pass_gate(session, slot, build_id)
             if slot.attached_at is None or slot.night is None:
                 raise BuildError(f"{slot.slot} is audited but was never attached: build again")
             marts = sorted(serving.served(session.conn))
@@ -166,6 +175,21 @@ class Publisher:
             if published is None:
                 raise BuildError(f"build {build_id} was published and is not live: another publication followed")
             return _with_wait(published, waited)
+
+    def _pass_gate(self, session: Session, slot: Slot, build_id: int) -> AuditVerdict:
+        """Run the gate and write its verdict. Raises AuditFailed."""
+        self._at_step("audit")
+        verdict = self._audit(build_id)
+        if not verdict.passed:
+            # What is wrong may be in the rows themselves: they are not built upon, the next build is a full one.
+            ledger.set_slot(session.conn, slot.slot, "bad", reason=f"the audit of build {build_id} failed", seq=0)
+            raise AuditFailed(
+                f"the publish gate stopped build {build_id} (night {slot.night}): {verdict}. Nothing was published,"
+                " the last publication stays. See ops.check_result and the Data Docs"
+            )
+        ledger.set_slot(session.conn, slot.slot, "audited")
+        self._at_step("audited")
+        return verdict
 
     def rollback(self, reason: str) -> Publication:
         """Show the publication before the live one again; possible until its slot is built anew.
@@ -303,6 +327,37 @@ class Publisher:
                 raise UsageError(f"no mart {mart!r} is served")
             session.run_briefly(serving.retirement(mart), f"waiting for readers of {mart} to retire it")
             log.warning("mart %s retired: %s", mart, reason)
+
+
+def _standing_for(session: Session, build_id: int) -> int:
+    """The build that stands for this one: itself while it is in a slot, else the later one that contains it.
+
+    Two runs of a night at once build in the same idle slot, one after the other. The later build has every event of
+    the earlier one, and a night no older: once it is published, or waits to be, the earlier run has nothing left to do.
+    """
+    slots = ledger.slots(session.conn)
+    held = next((slot for slot in slots.values() if slot.build_id == build_id), None)
+    if held and held.state == "bad" and held.reason == ledger.INTERRUPTED:
+        raise PublicationPostponed(
+            f"build {build_id} was taken out of {held.slot} by a later one, which was broken off: its run builds again,"
+            " or clear the task `build` of this one"
+        )
+    succeeded = ledger.succeeded_build(session.conn, build_id)
+    if held or succeeded is None:
+        return build_id
+    for slot in sorted(slots.values(), key=lambda slot: slot.state != "live"):
+        contains = slot.seq >= succeeded.to_seq and slot.night is not None and slot.night >= succeeded.night
+        if slot.build_id and slot.build_id > build_id and contains and slot.state in ("live", "attached", "audited"):
+            return slot.build_id
+    return build_id
+
+
+def _waiting_for_a_newer_night(session: Session, night: dt.date) -> Slot | None:
+    """The slot with a build of a later night that is not published yet: a build of ``night`` would end it."""
+    for slot in ledger.slots(session.conn).values():
+        if slot.state in ("attached", "audited") and slot.night is not None and slot.night > night:
+            return slot
+    return None
 
 
 def _slot_of(session: Session, build_id: int, states: tuple[str, ...]) -> Slot:
