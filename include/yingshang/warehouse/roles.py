@@ -15,16 +15,29 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from yingshang.contracts import Contract, load_contracts
+from yingshang.contracts.access import AccessRegistry, load_access
 from yingshang.errors import CredentialError, TerminalError, UsageError
-from yingshang.settings import settings
+from yingshang.warehouse.access import (
+    PLANNER,
+    READERS,
+    AccessChanges,
+    make_function,
+    make_groups,
+    prepare_login,
+    reader_settings,
+    sync_access,
+)
 from yingshang.warehouse.connections import (
     ROLES,
+    AnyRole,
     PgConnection,
+    ReaderRole,
     Role,
     connect,
     login,
     one_line,
     open_uri,
+    session,
     translated,
     with_session_options,
 )
@@ -35,8 +48,6 @@ from yingshang.warehouse.raw import sync_raw
 DSN_VARIABLE = "YINGSHANG_WAREHOUSE_DSN"
 OLDEST_SERVER = 170000
 ADVISORY_LOCK = 4207002
-PLANNER = {"random_page_cost": "1.1", "jit": "off"}
-"""Touched-keys builds and readers look rows up by key; at the default cost of 4 the planner scans instead."""
 
 
 class ServerTooOld(TerminalError):
@@ -78,8 +89,10 @@ def init_warehouse(
         WarehouseUnavailable: the DSN does not answer.
         CredentialError: it is refused, or lacks the right to create roles.
         ServerTooOld: the server is older than PostgreSQL 17.
+        RegistryError: the access registry is not valid.
     """
     contracts = load_contracts() if contracts is None else contracts
+    registry = load_access()
     target = _target(dsn)
     uri = with_session_options(uri_of(target, target.get("user", ""), target.get("password", "")), "yingshang init")
     with translated():
@@ -91,6 +104,8 @@ def init_warehouse(
                 warnings = _grant_memberships(admin)
                 _set_limits(admin)
                 _grant_database(admin)
+                for access in registry.active.values():
+                    prepare_login(admin, access)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise CredentialError(
                     f"{DSN_VARIABLE}: {admin.info.user} may not prepare the database {admin.info.dbname}"
@@ -98,10 +113,15 @@ def init_warehouse(
                 ) from error
             database = admin.info.dbname
             server = admin.info.parameter_status("server_version") or str(admin.info.server_version)
-            new_logins, replaced = make_logins(admin, {**target, "dbname": database}, reset=reset_logins)
-        with connect("owner", autocommit=True) as owner:
-            migrations = migrate(owner)
-            raw_changes = sync_raw(owner, contracts)
+            new_logins, replaced = make_logins(
+                admin, {**target, "dbname": database}, reset=reset_logins, roles=_roles(registry)
+            )
+            with connect("owner", autocommit=True) as owner:
+                migrations = migrate(owner)
+                raw_changes = sync_raw(owner, contracts)
+                make_function(admin, owner)
+        with session("publish", application_name="yingshang init") as publish:
+            changes = sync_access(publish, registry)
     return InitReport(
         server=server,
         database=database,
@@ -110,6 +130,7 @@ def init_warehouse(
         raw_changes=tuple(raw_changes),
         warnings=(
             *warnings,
+            *changes.warnings,
             *(f"{name} got a new password: connections kept elsewhere no longer work" for name in replaced),
         ),
     )
@@ -124,6 +145,39 @@ def check_server(version: int) -> None:
         )
 
 
+def apply_access(dsn: str) -> tuple[AccessChanges, tuple[str, ...]]:
+    """Bring logins, limits and sight up to the access registry. Returns what changed, and the logins that are new.
+
+    ``dsn``: the administrator's, of a warehouse that :func:`init_warehouse` has made.
+
+    Raises:
+        RegistryError: the registry is not valid, or a row of it has expired; nothing is changed.
+        CredentialError: the DSN is refused, or lacks the right to create roles.
+    """
+    registry = load_access(refuse_expired=True)
+    target = _target(dsn)
+    uri = with_session_options(uri_of(target, target.get("user", ""), target.get("password", "")), "yingshang access")
+    with translated(), open_uri(uri, named=DSN_VARIABLE, autocommit=True) as admin:
+        admin.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+        try:
+            for access in registry.active.values():
+                prepare_login(admin, access)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise CredentialError(
+                f"{DSN_VARIABLE}: {admin.info.user} may not make readers' logins ({one_line(error)}): use the"
+                " administrator that has made the warehouse"
+            ) from error
+        roles = [role for role in _roles(registry) if role not in ROLES]
+        made, _ = make_logins(admin, {**target, "dbname": admin.info.dbname}, reset=False, roles=roles)
+    with session("publish", application_name="yingshang access") as publish:
+        return sync_access(publish, registry), tuple(made)
+
+
+def _roles(registry: AccessRegistry) -> list[AnyRole]:
+    """The technical roles, and those of the access registry."""
+    return [*ROLES, *(ReaderRole(role) for role in registry.active if role not in ROLES)]
+
+
 def _make_roles(admin: PgConnection) -> None:
     for role in ROLES:
         name = login(role)
@@ -132,6 +186,7 @@ def _make_roles(admin: PgConnection) -> None:
                 admin.execute(sql.SQL("create role {} login").format(sql.Identifier(name)))
             except psycopg.errors.DuplicateObject:
                 continue  # another database of this cluster is being prepared at the same moment
+    make_groups(admin)
 
 
 def _grant_memberships(admin: PgConnection) -> list[str]:
@@ -151,18 +206,7 @@ def _grant_memberships(admin: PgConnection) -> list[str]:
 
 
 def _set_limits(admin: PgConnection) -> None:
-    """Readers get time limits shorter than the wait of a publication, so that none is ended for one."""
-    limit = f"{int(settings().reader_wait_seconds * 900)}ms"
-    reader = {
-        "default_transaction_read_only": "on",
-        "statement_timeout": limit,
-        "transaction_timeout": limit,
-        "idle_in_transaction_session_timeout": limit,
-        "search_path": "marts",
-        "timezone": "Asia/Shanghai",
-        **PLANNER,
-    }
-    wanted: dict[Role, dict[str, str]] = {"bi_reader": reader, "transform": PLANNER, "publish": PLANNER}
+    wanted: dict[Role, dict[str, str]] = {"bi_reader": reader_settings(), "transform": PLANNER, "publish": PLANNER}
     for role, limits in wanted.items():
         for key, value in limits.items():
             admin.execute(
@@ -174,8 +218,10 @@ def _set_limits(admin: PgConnection) -> None:
 
 def _grant_database(admin: PgConnection) -> None:
     database = sql.Identifier(admin.info.dbname)
-    everyone = sql.SQL(", ").join(sql.Identifier(login(role)) for role in ROLES)
+    everyone = sql.SQL(", ").join([*(sql.Identifier(login(role)) for role in ROLES), sql.Identifier(READERS)])
     workers = sql.SQL(", ").join(sql.Identifier(login(role)) for role in ROLES if role != "bi_reader")
+    admin.execute(sql.SQL("revoke all on database {} from public").format(database))
+    admin.execute("revoke all on schema public from public")
     admin.execute(sql.SQL("grant connect on database {} to {}").format(database, everyone))
     admin.execute(sql.SQL("grant temporary on database {} to {}").format(database, workers))
     admin.execute(sql.SQL("grant create on database {} to {}").format(database, sql.Identifier(login("owner"))))
