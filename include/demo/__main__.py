@@ -24,6 +24,9 @@ def run(
     nights: Annotated[int, typer.Option(help="nights to run", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="seed of the simulated province")] = 1,
     profile: Annotated[str | None, typer.Option(help="`tiny`: a province of 11 nodes, for tests", hidden=True)] = None,
+    canaries: Annotated[
+        bool, typer.Option("--canaries", help="plant invented persons, for tests", hidden=True)
+    ] = False,
 ) -> None:
     """Start everything and run nights; a second call continues with the nights that follow."""
     from demo.nights import published_night, run_night
@@ -34,7 +37,7 @@ def run(
     began = time.monotonic()
     stack = Stack(layout())
     with console.status("starting") as status:
-        airflow = stack.up(Options(scale, seed, profile), lambda what: status.update(f"starting: {what}"))
+        airflow = stack.up(Options(scale, seed, profile, canaries), lambda what: status.update(f"starting: {what}"))
     console.print(f"started in {time.monotonic() - began:.0f} s · Airflow {airflow.url}")
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

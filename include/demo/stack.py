@@ -32,6 +32,7 @@ class Options:
     scale: float
     seed: int
     profile: str | None = None
+    has_canaries: bool = False
 
 
 class Stack:
@@ -140,8 +141,11 @@ class Stack:
         """In a process of its own: what a large history needs of memory is given back."""
         chosen = ["--scale", str(options.scale), "--seed", str(options.seed)]
         profile = ["--profile", options.profile] if options.profile else []
+        canaries = ["--canaries"] if options.has_canaries else []
         command = [sys.executable, "-m", "simulator", "generate", "--state", str(self.layout.province)]
-        done = subprocess.run([*command, *chosen, *profile], capture_output=True, text=True, timeout=3600, check=False)
+        done = subprocess.run(
+            [*command, *chosen, *profile, *canaries], capture_output=True, text=True, timeout=3600, check=False
+        )
         if done.returncode != 0:
             raise DemoError(f"the simulated province can't be made: {(done.stderr or done.stdout).strip()[-500:]}")
 

@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _generate(given: argparse.Namespace) -> None:
-    province = Province(given.state, seed=given.seed, scale=given.scale, profile=given.profile).generate()
+    province = Province(
+        given.state, seed=given.seed, scale=given.scale, profile=given.profile, has_canaries=given.canaries
+    ).generate()
     rows = province.reads()["rows"].sum()
     print(
         f"generated {len(province.nodes())} nodes with {rows} rows up to the night of {province.night} in {given.state}"
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--seed", type=int, default=1, help="same seed, same province (default 1)")
     generate.add_argument("--scale", type=float, default=DEFAULT_SCALE, help="1 = the published sizes (default 0.02)")
     generate.add_argument("--profile", choices=["tiny"], help="tiny: two cities, eight counties and the province")
+    generate.add_argument("--canaries", action="store_true", help="plant invented persons, to see where they come out")
     serving = command("serve", _serve, "run PostgreSQL, API and SFTP until SIGTERM; prints one line when all are up")
     serving.add_argument("--api-port", type=int, default=0, help="0: the last one if free, else any (default)")
     serving.add_argument("--sftp-port", type=int, default=0, help="as --api-port")

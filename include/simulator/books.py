@@ -63,6 +63,7 @@ class Meta:
     night: str
     counters: dict[str, dict[str, int]]
     format: int = FORMAT
+    has_canaries: bool = False
 
     @property
     def last_night(self) -> date:

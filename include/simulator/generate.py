@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from simulator.books import (
     save_meta,
     write_atomically,
 )
+from simulator.canaries import planted
 from simulator.fleet import Fleet, fleet
 from simulator.outbox import write_drops
 from simulator.source import Context, Request, Source
@@ -37,8 +38,8 @@ class Prepared:
     counters: Mapping[str, dict[str, int]]
 
 
-def new_province(root: Path, *, seed: int, scale: float, profile: str | None) -> None:
-    """Write the history of a new province under ``root``.
+def new_province(root: Path, *, seed: int, scale: float, profile: str | None, has_canaries: bool = False) -> None:
+    """Write the history of a new province under ``root``. ``has_canaries``: see :mod:`simulator.canaries`.
 
     Raises:
         ProvinceError: there is a province already, or scale or profile make no sense.
@@ -60,10 +61,11 @@ def new_province(root: Path, *, seed: int, scale: float, profile: str | None) ->
     for source in SOURCES:
         context = Context(source.system, seed, scale, profile, members.of_system(source.system))
         content = source.history(context)
+        content = planted(source.system, content) if has_canaries else content
         Books(root, source.system).write(FIRST_NIGHT, content)
         counters[source.system.name] = content.counters
         del content  # before the next system's history is made: the largest are of millions of rows
-    save_meta(root, Meta(seed, scale, profile, FIRST_NIGHT.isoformat(), counters))
+    save_meta(root, Meta(seed, scale, profile, FIRST_NIGHT.isoformat(), counters, has_canaries=has_canaries))
     settle(root)
 
 
@@ -84,6 +86,7 @@ def prepare_night(root: Path) -> Prepared:
     for source in SOURCES:
         books = Books(root, source.system)
         content = source.next_night(_context(root, meta, source, night), books, night)
+        content = planted(source.system, content) if meta.has_canaries else content
         books.write(night, content)
         counters[source.system.name] = content.counters
     return Prepared(night, counters)
@@ -92,7 +95,7 @@ def prepare_night(root: Path) -> Prepared:
 def commit_night(root: Path, prepared: Prepared) -> None:
     """Make a prepared night the last one of all books; its drops and its truth follow."""
     meta = read_meta(root)
-    save_meta(root, Meta(meta.seed, meta.scale, meta.profile, prepared.night.isoformat(), dict(prepared.counters)))
+    save_meta(root, replace(meta, night=prepared.night.isoformat(), counters=dict(prepared.counters)))
     settle(root)
 
 

@@ -40,13 +40,20 @@ class Province:
         state: folder of books, drops, truth and secrets; made by :meth:`generate`.
         seed, scale, profile: used when it is generated; ``scale`` 1 has the published sizes, profile ``tiny`` has two
             cities, a few counties of each connector kind and the province.
+        has_canaries: used when it is generated; plants invented persons (:mod:`simulator.canaries`).
     """
 
     def __init__(
-        self, state: Path, *, seed: int = 1, scale: float = DEFAULT_SCALE, profile: Literal["tiny"] | None = None
+        self,
+        state: Path,
+        *,
+        seed: int = 1,
+        scale: float = DEFAULT_SCALE,
+        profile: Literal["tiny"] | None = None,
+        has_canaries: bool = False,
     ) -> None:
         self.state = state
-        self._seed, self._scale, self._profile = seed, scale, profile
+        self._seed, self._scale, self._profile, self._has_canaries = seed, scale, profile, has_canaries
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -81,7 +88,9 @@ class Province:
 
     def generate(self) -> Self:
         """Write books, drops and truth of the history. Raises ProvinceError when there are some."""
-        new_province(self.state, seed=self._seed, scale=self._scale, profile=self._profile)
+        new_province(
+            self.state, seed=self._seed, scale=self._scale, profile=self._profile, has_canaries=self._has_canaries
+        )
         return self
 
     def start(self, ports: serving.Ports | None = None) -> Self:
