@@ -20,6 +20,8 @@ the idle slot, audited, and published in one step.
 | `landing_gate` | read its log; `yingshang gate accept|reject BATCH --reason ...` overrides it for one batch |
 | `build`, `publish_gate` | nothing was published; mend what the message names and clear the task |
 | `publish` | readers stood in the way past the time limit: clear the task |
+| `announce` | the night is published and stays so; its report is not written: mend what the log names, clear the task |
+| `report_unpublished` | skipped when all is well; else it writes the report that says why nothing was published |
 
 A past night is run again with Airflow's backfill, or by triggering this DAG with a `night`. Nothing is doubled: rows
 that are the same collapse, and a night older than the newest published one is loaded for the next build to take in.
@@ -53,6 +55,7 @@ MARTS = Asset("yingshang://marts")
         "execution_timeout": dt.timedelta(hours=1),
     },
     on_failure_callback=alerts.on_failure("nothing was published, the last good night stays"),
+    on_success_callback=alerts.on_success(),
 )
 def nightly() -> None:
     @task
@@ -88,6 +91,11 @@ def nightly() -> None:
     def announce() -> dict[str, Any]:
         return steps.announce(get_current_context()["dag_run"].run_id)
 
+    # A leaf of its own beside announce: the run stays failed, and its night has a report that says why.
+    @task(trigger_rule=TriggerRule.ONE_FAILED)
+    def report_unpublished() -> dict[str, Any]:
+        return steps.report_unpublished(get_current_context()["dag_run"].run_id)
+
     closed = close_night(opened)
     for system in steps.systems():
         opened >> ingest_system(system) >> closed
@@ -95,7 +103,7 @@ def nightly() -> None:
     built = build(closed)
     audited = publish_gate(built)
     published = publish(built)
-    closed >> gated >> built >> audited >> published >> announce()
+    closed >> gated >> built >> audited >> published >> [announce(), report_unpublished()]
 
 
 def ingest_system(system: str) -> Any:

@@ -92,6 +92,7 @@ def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: f
     console.print(f"Airflow    {airflow.url}  user {USER}  password {airflow.password}")
     console.print(f"marts      psql '{_plain_dsn()}'  (schema marts)", soft_wrap=True)
     console.print(f"data docs  {_data_docs()}", soft_wrap=True)
+    console.print(f"report     {_night_report(answers)}", soft_wrap=True)
     console.print(
         f"done in {seconds:.0f} s. `make demo` again goes on with the next nights, `make stop` ends everything."
     )
@@ -136,6 +137,13 @@ def _data_docs() -> str:
     from yingshang.settings import settings
 
     return (settings().data_docs / "index.html").as_uri()
+
+
+def _night_report(answers: Answers) -> str:
+    """The report of the newest night that was run."""
+    from yingshang.report import reports_dir
+
+    return (reports_dir() / f"{max(night for night, *_ in answers.nights)}.html").as_uri()
 
 
 def _keys(totals: dict[Key, Total]) -> Counter[tuple[str, str]]:

@@ -21,7 +21,7 @@ def command(
     full: bool = typer.Option(False, "--full", help="build the marts from nothing"),
 ) -> None:
     """Read every node, admit, build, audit and publish one night. A node that fails costs its own provisions only."""
-    from yingshang import ingest, publish, quality
+    from yingshang import ingest, publish, quality, report
 
     run_id = f"cli:{uuid.uuid4()}"
     opened = ingest.open_night(_date(night), run_id)
@@ -41,16 +41,23 @@ def command(
             failures.append(str(error))
     for failure in failures:
         console.print(f"[yellow]not provided:[/] {failure}", highlight=False, soft_wrap=True)
-    ingest.close_night(run_id)
-    console.print(quality.run_landing_gate(run_id))
-    built = publish.build(_date(night), run_id, full=full)
-    if built.build_id is None:
-        console.print(built.reason)
-        return
-    publish.audit(built.build_id)
-    publication = publish.publish(built.build_id, run_id)
-    console.print(f"published night {publication.night} as publication {publication.publication_id}")
-    publish.announce(run_id)
+    try:
+        ingest.close_night(run_id)
+        console.print(quality.run_landing_gate(run_id))
+        built = publish.build(_date(night), run_id, full=full)
+        if built.build_id is None:
+            console.print(built.reason)
+        else:
+            publish.audit(built.build_id)
+            publication = publish.publish(built.build_id, run_id)
+            console.print(f"published night {publication.night} as publication {publication.publication_id}")
+    except YingshangError:
+        try:
+            console.print(f"report: {report.write_report(run_id).path}", soft_wrap=True)
+        except YingshangError as error:
+            console.print(f"[yellow]no report:[/] {error}", highlight=False, soft_wrap=True)
+        raise
+    console.print(f"report: {report.write_report(run_id, publish.announce(run_id)).path}", soft_wrap=True)
 
 
 def _date(text: str) -> dt.date:

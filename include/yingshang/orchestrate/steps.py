@@ -122,8 +122,21 @@ def publish(build_id: int | None, run_id: str) -> dict[str, Any]:
 
 
 def announce(run_id: str) -> dict[str, Any]:
-    """Say what the night brought."""
+    """Say what the night brought, and write its report. Nothing that fails here takes the publication back."""
+    return _report(_call(_announce, run_id))
+
+
+def _announce(run_id: str) -> dict[str, Any]:
     from yingshang.publish import announce as step
+    from yingshang.report import write_report
+
+    said = step(run_id)
+    return {**_report(said), "report": str(write_report(run_id, said).path)}
+
+
+def report_unpublished(run_id: str) -> dict[str, Any]:
+    """Write the report of a night that was stopped on its way: it says why nothing was published."""
+    from yingshang.report import write_report as step
 
     return _report(_call(step, run_id))
 

@@ -1,0 +1,538 @@
+"""What the ledger says of one run of a night: arrivals, checks, publication, and what it leaves for a person to do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, LiteralString, TypeVar
+
+from psycopg.rows import class_row
+
+from yingshang.contracts.registry import Registry, load_registry
+from yingshang.errors import RegistryError, UsageError
+from yingshang.publish.announcement import Announcement
+from yingshang.report.summaries import Changes, Summary, changes, keep_summary, summary_before, summary_of
+from yingshang.warehouse import PgConnection, session
+
+T = TypeVar("T")
+SHOWN_NIGHTS = 14
+"""Nights of the chart of rows per night."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run of the night."""
+
+    run_id: str
+    night: dt.date
+    opened_at: dt.datetime
+    closed_at: dt.datetime | None
+    is_quorum_met: bool | None
+    verdict: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What came of one system. Counts are of provisions, rows are those of the run's batches."""
+
+    system: str
+    owed: int
+    loaded: int
+    silent: int
+    failed: int
+    not_provided: int
+    nodes: int
+    source_rows: int
+    raw_rows: int
+    quarantined_rows: int
+    duplicate_rows: int
+    batches: int
+    admitted: int
+
+
+@dataclass(frozen=True)
+class Absence:
+    """Datasets of one node that brought nothing tonight, for one reason.
+
+    Attributes:
+        since: first night without them; None when nothing has ever come.
+        nights: nights without them, this one included; None when nothing has ever come.
+    """
+
+    system: str
+    node_code: str
+    node_name: str
+    datasets: tuple[str, ...]
+    outcome: str
+    since: dt.date | None
+    nights: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How many checks of a stage held."""
+
+    stage: str
+    severity: str
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """A check that failed, in words."""
+
+    stage: str
+    severity: str
+    suite: str
+    expectation: str
+    message: str
+    batch_id: int | None
+
+
+@dataclass(frozen=True)
+class WaitingBatch:
+    """A batch of this run that is not admitted."""
+
+    batch_id: int
+    system: str
+    dataset: str
+    node_code: str
+    node_name: str
+    raw_rows: int
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """Quarantined rows of one dataset of a node; ``reasons`` are rule names with their rows, never a value."""
+
+    system: str
+    dataset: str
+    node_code: str
+    node_name: str
+    rows: int
+    source_rows: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A delivery whose columns are not those of its contract."""
+
+    system: str
+    dataset: str
+    node_code: str
+    node_name: str
+    columns: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """A publication."""
+
+    publication_id: int
+    kind: str
+    build_id: int
+    slot: str
+    night: dt.date
+    published_at: dt.datetime
+    missing_nodes: Mapping[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Build:
+    """The run's last build of the marts."""
+
+    build_id: int
+    kind: str
+    outcome: str | None
+    error: str | None
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class NightRows:
+    """Rows that a night's runs loaded and rejected."""
+
+    night: dt.date
+    raw_rows: int
+    quarantined_rows: int
+
+
+@dataclass(frozen=True)
+class NightFacts:
+    """Everything that the report of a night says.
+
+    Attributes:
+        publication: that of this run; None when it has published nothing.
+        live: what readers saw when the facts were read.
+        why_unpublished: a sentence for a run that has published nothing.
+        summary: this run's publication in brief; else what readers see meanwhile.
+    """
+
+    run: Run
+    arrivals: tuple[Arrivals, ...]
+    absences: tuple[Absence, ...]
+    checked: tuple[Checked, ...]
+    failed_checks: tuple[FailedCheck, ...]
+    waiting: tuple[WaitingBatch, ...]
+    rejects: tuple[Rejects, ...]
+    drifts: tuple[Drift, ...]
+    build: Build | None
+    publication: Published | None
+    live: Published | None
+    why_unpublished: str | None
+    summary: Summary | None
+    changes: Changes
+    overdue: tuple[tuple[str, str, int], ...]
+    rows_by_night: tuple[NightRows, ...]
+    read_at: dt.datetime
+
+
+def run_of_night(night: dt.date | None) -> str:
+    """The newest run of a night; of the newest night that was run, without one.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    with session("ingest") as connection:
+        row = connection.execute(
+            "select run_id from ops.night_run where %(night)s::date is null or night = %(night)s"
+            " order by night desc, opened_at desc limit 1",
+            {"night": night},
+        ).fetchone()
+    if row is None:
+        raise UsageError(
+            f"no run of night {night} in the ledger: see `yingshang status`"
+            if night
+            else "no night has been run yet: run one first, `yingshang night`"
+        )
+    return str(row[0])
+
+
+def night_facts(run_id: str, announced: Announcement | None = None) -> NightFacts:
+    """Read the facts of a run; keeps the summary of the live publication, for this report and the next.
+
+    Args:
+        announced: what was announced a moment ago: spares counting the rows of the marts again.
+
+    Raises:
+        UsageError: no such run.
+        CredentialError, WarehouseUnavailable: the warehouse does not answer.
+    """
+    with session("publish", autocommit=True) as connection:
+        live = _live(connection)
+        if live:
+            is_announced = announced is not None and announced.publication_id == live.publication_id
+            counted = announced.rows if announced and is_announced else None
+            keep_summary(connection, live.publication_id, live.slot, counted)
+    registry = load_registry()
+    with session("ingest") as connection:
+        connection.execute("set transaction isolation level repeatable read, read only")
+        runs = _all(connection, Run, _RUN, {"run": run_id})
+        if not runs:
+            raise UsageError(f"no run {run_id} in the ledger: see `yingshang status`")
+        run = runs[0]
+        asked: dict[str, Any] = {"run": run_id, "night": run.night, "nights": SHOWN_NIGHTS}
+        publication = next(iter(_all(connection, Published, _PUBLICATION, asked)), None)
+        build = next(iter(_all(connection, Build, _BUILD, asked)), None)
+        live = _live(connection)
+        shown = publication or live
+        summary = summary_of(connection, shown.publication_id) if shown else None
+        asked["build"] = build.build_id if build else None
+        failed_checks = tuple(_all(connection, FailedCheck, _FAILED, asked))
+        return NightFacts(
+            run=run,
+            arrivals=tuple(_all(connection, Arrivals, _ARRIVALS, asked)),
+            absences=_absences(connection, registry, asked),
+            checked=tuple(_all(connection, Checked, _CHECKED, asked)),
+            failed_checks=failed_checks,
+            waiting=_named(connection, registry, WaitingBatch, _WAITING, asked),
+            rejects=_named(connection, registry, Rejects, _REJECTS, asked),
+            drifts=_drifts(connection, registry, asked),
+            build=build,
+            publication=publication,
+            live=live,
+            why_unpublished=None if publication else _why(run, build, failed_checks, live),
+            summary=summary,
+            changes=changes(summary_before(connection, summary.publication_id, summary.night), summary)
+            if publication and summary
+            else Changes(None),
+            overdue=_overdue(registry, summary),
+            rows_by_night=tuple(reversed(_all(connection, NightRows, _ROWS_BY_NIGHT, asked))),
+            read_at=dt.datetime.now(dt.UTC),
+        )
+
+
+def _live(connection: PgConnection) -> Published | None:
+    return next(iter(_all(connection, Published, _LIVE, {})), None)
+
+
+def _why(run: Run, build: Build | None, failed: tuple[FailedCheck, ...], live: Published | None) -> str:
+    """Why a run has published nothing, in a sentence that says what to do."""
+    stays = f"night {live.night} stays published" if live else "readers have nothing yet"
+    if live and live.night > run.night:
+        return f"night {live.night} was published before: what this night brought is taken in by the next build"
+    if run.closed_at is None:
+        return f"the night was never closed: see the tasks open_night and close_night in Airflow; {stays}"
+    if run.is_quorum_met is False:
+        short = [system for system, said in (run.verdict or {}).items() if not said.get("is_met", True)]
+        return (
+            f"too few nodes arrived in {', '.join(short) or 'a system'}: once the sources are back, clear the failed"
+            f" ingest tasks; {stays}"
+        )
+    if build is None:
+        return f"nothing was built: the landing gate or the build did not run to its end, see the task logs; {stays}"
+    if build.outcome is None:
+        return f"build {build.build_id} was broken off: clear the task build; {stays}"
+    if build.outcome == "failed":
+        return f"build {build.build_id} failed ({_first_line(build.error)}); {stays}"
+    stops = [one.message for one in failed if one.stage == "publish" and one.severity == "stop"]
+    if stops:
+        more = f" and {len(stops) - 1} more" if len(stops) > 1 else ""
+        return f"the publish gate stopped build {build.build_id}: {stops[0]}{more}; {stays}"
+    return (
+        f"build {build.build_id} is complete, but was not published: see the tasks publish_gate and publish, then clear"
+        f" them; {stays}"
+    )
+
+
+def _first_line(text: str | None) -> str:
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    return lines[0] if lines else "without a message"
+
+
+def _absences(connection: PgConnection, registry: Registry, asked: Mapping[str, Any]) -> tuple[Absence, ...]:
+    grouped: dict[tuple[Any, ...], list[str]] = {}
+    for system, dataset, node, outcome, reason, last in connection.execute(_ABSENCES, asked):
+        grouped.setdefault((system, node, outcome, last, reason), []).append(dataset)
+    night: dt.date = asked["night"]
+    found = [
+        Absence(
+            system=system,
+            node_code=node,
+            node_name=_name(registry, node),
+            datasets=tuple(datasets),
+            outcome=outcome,
+            since=last + dt.timedelta(days=1) if last else None,
+            nights=(night - last).days if last else None,
+            reason=reason,
+        )
+        for (system, node, outcome, last, reason), datasets in grouped.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (one.nights is not None, -(one.nights or 0), one.system, one.node_code)))
+
+
+def _drifts(connection: PgConnection, registry: Registry, asked: Mapping[str, Any]) -> tuple[Drift, ...]:
+    found = []
+    for system, dataset, node, drift in connection.execute(_DRIFTS, asked):
+        columns = "; ".join(f"{kind}: {', '.join(map(str, said))}" for kind, said in sorted(drift.items()))
+        found.append(Drift(system, dataset, node, _name(registry, node), columns))
+    return tuple(found)
+
+
+def _overdue(registry: Registry, summary: Summary | None) -> tuple[tuple[str, str, int], ...]:
+    issues = summary.overdue.items() if summary else ()
+    found = [(node, _name(registry, node), number) for node, number in issues]
+    return tuple(sorted(found, key=lambda one: (-one[2], one[0])))
+
+
+def _name(registry: Registry, node_code: str) -> str:
+    try:
+        return registry.node(node_code).name
+    except RegistryError:
+        return ""
+
+
+def _named(
+    connection: PgConnection, registry: Registry, kind: Callable[..., T], query: LiteralString, asked: Mapping[str, Any]
+) -> tuple[T, ...]:
+    cursor = connection.execute(query, asked)
+    names = [column.name for column in cursor.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    plain = [{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()} for row in rows]
+    return tuple(kind(**row, node_name=_name(registry, str(row["node_code"]))) for row in plain)
+
+
+def _all(connection: PgConnection, kind: type[T], query: LiteralString, asked: Mapping[str, Any]) -> list[T]:
+    with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(query, asked).fetchall()
+
+
+_RUN: LiteralString = """
+select run_id, night, opened_at, closed_at, is_quorum_met, verdict from ops.night_run where run_id = %(run)s
+"""
+
+_LIVE: LiteralString = """
+select p.publication_id, p.kind, p.build_id, p.slot, p.night, p.published_at, p.missing_nodes
+from ops.live as l inner join ops.publication as p using (publication_id)
+"""
+
+_PUBLICATION: LiteralString = """
+select publication_id, kind, build_id, slot, night, published_at, missing_nodes
+from ops.publication
+where run_id = %(run)s and kind = 'publish'
+order by publication_id desc limit 1
+"""
+
+_BUILD: LiteralString = """
+select build_id, kind, outcome, error, started_at, finished_at
+from ops.build where run_id = %(run)s and slot is not null order by build_id desc limit 1
+"""
+
+_ADMITTED: LiteralString = """
+    select b.*, coalesce(last_event.event = 'admitted', false) as is_admitted
+    from ops.batch as b
+    left join lateral (
+        select e.event from ops.batch_event as e where e.batch_id = b.batch_id order by e.seq desc limit 1
+    ) as last_event on true
+"""
+
+_ARRIVALS: LiteralString = (
+    "with batches as ("
+    + _ADMITTED
+    + """ where b.run_id = %(run)s),
+provisions as (
+    select
+        system, count(*) as owed, count(*) filter (where outcome = 'loaded') as loaded,
+        count(*) filter (where outcome = 'nothing_to_send') as silent,
+        count(*) filter (where outcome = 'failed') as failed,
+        count(*) filter (where outcome = 'not_provided') as not_provided,
+        count(distinct node_code) as nodes
+    from ops.provision_run where run_id = %(run)s group by system
+),
+loads as (
+    select
+        system, count(*) as batches, count(*) filter (where is_admitted) as admitted,
+        sum(source_rows)::bigint as source_rows, sum(raw_rows)::bigint as raw_rows,
+        sum(quarantined_rows)::bigint as quarantined_rows, sum(duplicate_rows)::bigint as duplicate_rows
+    from batches group by system
+)
+select
+    system, p.owed, p.loaded, p.silent, p.failed, p.not_provided, p.nodes,
+    coalesce(l.source_rows, 0) as source_rows, coalesce(l.raw_rows, 0) as raw_rows,
+    coalesce(l.quarantined_rows, 0) as quarantined_rows, coalesce(l.duplicate_rows, 0) as duplicate_rows,
+    coalesce(l.batches, 0) as batches, coalesce(l.admitted, 0) as admitted
+from provisions as p left join loads as l using (system)
+order by array_position(array['trading', 'supervision', 'hotline', 'sunshine'], system), system
+"""
+)
+
+_ABSENCES: LiteralString = (
+    "with batches as ("  # noqa: S608 - our own text
+    + _ADMITTED
+    + """ where b.night <= %(night)s),
+provided as (
+    select system, dataset, node_code, night from batches where is_admitted
+    union all
+    select p.system, p.dataset, p.node_code, r.night
+    from ops.provision_run as p inner join ops.night_run as r using (run_id)
+    where p.outcome = 'nothing_to_send' and r.night <= %(night)s
+)
+select
+    p.system, p.dataset, p.node_code, p.outcome,
+    -- the error of a node is told once for all of its datasets
+    regexp_replace(coalesce(p.error_type || ': ', '') || coalesce(
+        nullif(p.error, ''), case p.outcome when 'not_provided' then 'nothing was heard of it' else 'no message' end
+    ), '^(\\S+: )\\S+ of node \\d+, night [-0-9]+: ', '\\1'),
+    (
+        select max(o.night) from provided as o
+        where o.system = p.system and o.dataset = p.dataset and o.node_code = p.node_code
+    )
+from ops.provision_run as p
+where p.run_id = %(run)s and p.outcome in ('failed', 'not_provided')
+order by p.system, p.node_code, p.dataset
+"""
+)
+
+_RESULTS: LiteralString = """
+    select distinct on (stage, suite, expectation, batch_id) *
+    from ops.check_result
+    where run_id = %(run)s or build_id = %(build)s
+    order by stage, suite, expectation, batch_id, result_id desc
+"""
+
+_CHECKED: LiteralString = (
+    "with results as ("  # noqa: S608 - our own text
+    + _RESULTS
+    + """)
+select
+    stage, severity, count(*) filter (where is_failed = false) as passed, count(*) filter (where is_failed) as failed
+from (
+    select stage, severity, suite, expectation, bool_or(not is_success) as is_failed
+    from results group by stage, severity, suite, expectation
+) as checks
+group by stage, severity
+order by array_position(array['landing', 'dbt', 'publish'], stage), severity
+"""
+)
+
+_FAILED: LiteralString = (
+    "with results as ("
+    + _RESULTS
+    + """)
+select stage, severity, suite, expectation, coalesce(message, suite || ': ' || expectation) as message, batch_id
+from results
+where not is_success
+order by severity, array_position(array['landing', 'dbt', 'publish'], stage), suite, result_id
+"""
+)
+
+_WAITING: LiteralString = (
+    "with batches as ("  # noqa: S608 - our own text
+    + _ADMITTED
+    + """ where b.run_id = %(run)s)
+select
+    b.batch_id, b.system, b.dataset, b.node_code, b.raw_rows,
+    array(
+        select distinct c.message from ops.check_result as c
+        where c.batch_id = b.batch_id and c.severity = 'stop' and not c.is_success and c.message is not null
+        order by c.message
+    ) as refusals
+from batches as b
+where not is_admitted and not exists (
+    select from ops.batch_event as e where e.batch_id = b.batch_id and e.event = 'superseded'
+)
+order by b.system, b.node_code, b.dataset
+"""
+)
+
+_REJECTS: LiteralString = """
+with reasons as (
+    select q.system, q.dataset, q.node_code, reason, count(*) as rows
+    from quarantine.row as q cross join unnest(q.reasons) as reason
+    where q.run_id = %(run)s
+    group by q.system, q.dataset, q.node_code, reason
+),
+rejected as (
+    select system, dataset, node_code, count(*) as rows
+    from quarantine.row where run_id = %(run)s group by system, dataset, node_code
+)
+select
+    r.system, r.dataset, r.node_code, r.rows,
+    coalesce((
+        select sum(b.source_rows)::bigint from ops.batch as b
+        where b.run_id = %(run)s and (b.system, b.dataset, b.node_code) = (r.system, r.dataset, r.node_code)
+    ), 0) as source_rows,
+    array(
+        select s.reason || ' (' || s.rows || ')' from reasons as s
+        where (s.system, s.dataset, s.node_code) = (r.system, r.dataset, r.node_code)
+        order by s.rows desc, s.reason limit 5
+    ) as reasons
+from rejected as r
+order by r.rows desc, r.system, r.dataset, r.node_code
+"""
+
+_DRIFTS: LiteralString = """
+select system, dataset, node_code, drift
+from ops.batch where run_id = %(run)s and drift <> '{}' order by system, dataset, node_code
+"""
+
+_ROWS_BY_NIGHT: LiteralString = """
+select night, sum(raw_rows)::bigint as raw_rows, sum(quarantined_rows)::bigint as quarantined_rows
+from ops.batch where night <= %(night)s group by night order by night desc limit %(nights)s
+"""
