@@ -33,6 +33,7 @@ def write_registry(folder: Path, province: Province) -> Path:
     above = {node.city for node in province.nodes()}
     _rewrite(folder / "nodes.csv", lambda rows: (row for row in rows if row["node_code"] in providers | above))
     _rewrite(folder / "provisions.csv", lambda rows: (row for row in rows if row["node_code"] in providers))
+    _rewrite(folder / "access.csv", lambda rows: (row for row in rows if row["division_code"] in providers | above))
     true = {str(name): Decimal(value) for name, value in province.figures().select("figure", "value").iter_rows()}
     published = load_registry(given).figures
     _rewrite(folder / "figure_expectations.csv", lambda rows: _expectations(rows, published, true))

@@ -9,13 +9,15 @@ import pytest
 
 from localpg import Cluster
 from yingshang import secrets
+from yingshang.contracts.access import load_access
 from yingshang.errors import CredentialError, TerminalError, UsageError, WarehouseUnavailable
-from yingshang.settings import settings
+from yingshang.settings import PROJECT_ROOT, settings
 from yingshang.warehouse import ROLES, connect, roles
 from yingshang.warehouse.migrate import MigrationError, read_migrations
 from yingshang.warehouse.roles import ServerTooOld, check_server, init_warehouse
 
 _numbers = count(1)
+LOGINS = {*ROLES, *load_access(PROJECT_ROOT / "include" / "registry").active}
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +49,10 @@ def database(lone_server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_warehouse_is_made_and_every_login_works(database: str) -> None:
     report = init_warehouse(database)
-    assert len(report.new_logins) == len(ROLES)
+    assert len(report.new_logins) == len(LOGINS)
     assert report.migrations == tuple(migration.name for migration in read_migrations())
     assert report.warnings == ()
-    for role in ROLES:
+    for role in LOGINS:
         with connect(role) as connection:
             assert connection.execute("select current_user").fetchone() == (f"yingshang_{role}",)
     assert settings().connections.stat().st_mode & 0o777 == 0o600
@@ -86,8 +88,8 @@ def test_lost_connections_are_made_anew_and_said(database: str) -> None:
     init_warehouse(database)
     settings().connections.unlink()
     report = init_warehouse(database)
-    assert len(report.new_logins) == len(ROLES)
-    assert len(report.warnings) == len(ROLES)
+    assert len(report.new_logins) == len(LOGINS)
+    assert len(report.warnings) == len(LOGINS)
     assert "connections kept elsewhere no longer work" in report.warnings[0]
     connect("ingest").close()
 
@@ -106,7 +108,7 @@ def test_the_logins_of_another_warehouse_on_the_server_are_not_taken_over_in_sil
     settings().connections.write_text(first)
     connect("ingest").close()
     settings().connections.unlink()
-    assert len(init_warehouse(other, reset_logins=True).new_logins) == len(ROLES)
+    assert len(init_warehouse(other, reset_logins=True).new_logins) == len(LOGINS)
 
 
 def test_an_installation_that_moves_to_another_database_keeps_its_passwords(

@@ -182,13 +182,13 @@ def read_registry(root: Path | None = None, *, datasets: Iterable[str] | None = 
     root = root or settings().registry_dir
     known = set(_contract_files() if datasets is None else datasets)
     problems: list[str] = []
-    nodes = {node.node_code: node for node in _read(root / "nodes.csv", Node, _node, problems)}
+    nodes = {node.node_code: node for node in read_rows(root / "nodes.csv", Node, _node, problems)}
     for node in nodes.values():
         expected = PARENT_LEVEL[node.level]
         parent = nodes.get(node.parent_code)
         if (parent.level if parent else None) != expected or (expected is None and node.parent_code):
             problems.append(
-                f"{_shown(root / 'nodes.csv')}: {node.node_code}: the parent {node.parent_code!r} of a {node.level}"
+                f"{shown_path(root / 'nodes.csv')}: {node.node_code}: the parent {node.parent_code!r} of a {node.level}"
                 f" must be {'empty' if expected is None else 'a known ' + expected}"
             )
 
@@ -198,19 +198,19 @@ def read_registry(root: Path | None = None, *, datasets: Iterable[str] | None = 
     def quorum(row: dict[str, str]) -> tuple[tuple[str, ...], Quorum]:
         return _quorum(row, nodes)
 
-    provisions = tuple(_read(root / "provisions.csv", Provision, provision, problems))
-    quorums = {one.system: one for one in _read(root / "quorum.csv", Quorum, quorum, problems)}
+    provisions = tuple(read_rows(root / "provisions.csv", Provision, provision, problems))
+    quorums = {one.system: one for one in read_rows(root / "quorum.csv", Quorum, quorum, problems)}
     systems = {one.system for one in provisions}
     for system in sorted(systems ^ quorums.keys()):
         missing = "quorum.csv" if system in systems else "provisions.csv"
-        problems.append(f"{_shown(root / missing)}: no line for the system {system}")
+        problems.append(f"{shown_path(root / missing)}: no line for the system {system}")
     mixed: dict[tuple[str, str], set[str]] = {}
     for one in provisions:
         mixed.setdefault((one.system, one.node_code), set()).add(f"{one.connector} {one.format}".strip())
     for (system, node_code), ways in mixed.items():
         if len(ways) > 1:
             problems.append(
-                f"{_shown(root / 'provisions.csv')}: {system} of node {node_code} has more than one connector:"
+                f"{shown_path(root / 'provisions.csv')}: {system} of node {node_code} has more than one connector:"
                 f" {', '.join(sorted(ways))}"
             )
     kept = tuple(one for one in provisions if one.system in quorums)
@@ -223,15 +223,15 @@ def _figures(root: Path, problems: list[str]) -> tuple[dict[str, PublishedFigure
     published, expected = root / "published_figures.csv", root / "figure_expectations.csv"
     if not published.exists() and not expected.exists():
         return {}, {}
-    figures = {one.figure: one for one in _read(published, PublishedFigure, _figure, problems)}
+    figures = {one.figure: one for one in read_rows(published, PublishedFigure, _figure, problems)}
 
     def expectation(row: dict[str, str]) -> tuple[tuple[str, ...], FigureExpectation]:
         return _expectation(row, figures)
 
-    expectations = {one.figure: one for one in _read(expected, FigureExpectation, expectation, problems)}
+    expectations = {one.figure: one for one in read_rows(expected, FigureExpectation, expectation, problems)}
     if expected.is_file():
         problems += [
-            f"{_shown(expected)}: no line for the figure {name}" for name in figures if name not in expectations
+            f"{shown_path(expected)}: no line for the figure {name}" for name in figures if name not in expectations
         ]
     return figures, expectations
 
@@ -325,14 +325,17 @@ def _quorum(row: dict[str, str], nodes: dict[str, Node]) -> tuple[tuple[str, ...
     return (row["system"],), Quorum(row["system"], required, share)
 
 
-def _read(
+def read_rows(
     file: Path,
     made: type[Row],
     parse: Callable[[dict[str, str]], tuple[tuple[str, ...], Row]],
     problems: list[str],
 ) -> Iterator[Row]:
-    """Rows of a CSV file whose header is the fields of ``made``; problems get file and line."""
-    shown = _shown(file)
+    """Rows of a CSV file whose header is the fields of ``made``; problems get file and line.
+
+    ``parse``: a row's key, of which there may be one, and its value; ValueError says what is wrong with it.
+    """
+    shown = shown_path(file)
     header = [one.name for one in fields(made)]  # type: ignore[arg-type]
     if not file.is_file():
         problems.append(f"{shown}: missing")
@@ -364,6 +367,7 @@ def _contract_files() -> set[str]:
     return {f"{file.parent.name}.{file.stem}" for file in settings().contracts_dir.glob("*/*.yaml")}
 
 
-def _shown(file: Path) -> str:
+def shown_path(file: Path) -> str:
+    """A file's path for a message."""
     home = settings().home
     return str(file.relative_to(home)) if file.is_relative_to(home) else str(file)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NewType, TypeAlias, get_args
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
@@ -20,6 +20,9 @@ from yingshang.transport import UNTRUSTED, secured
 
 Role = Literal["owner", "ingest", "transform", "publish", "bi_reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
+ReaderRole = NewType("ReaderRole", str)
+"""A role of the access registry (bi_shenyang): a login of its own, beside the technical ones."""
+AnyRole: TypeAlias = Role | ReaderRole
 PgConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 10
@@ -38,17 +41,17 @@ _REFUSED = re.compile(
 )
 
 
-def login(role: Role) -> str:
+def login(role: AnyRole) -> str:
     """Name of the role's login in PostgreSQL."""
     return f"yingshang_{role}"
 
 
-def conn_id(role: Role) -> str:
+def conn_id(role: AnyRole) -> str:
     """Name of the role's connection in :mod:`yingshang.secrets`."""
     return f"warehouse_{role}"
 
 
-def dsn(role: Role, *, application_name: str | None = None) -> str:
+def dsn(role: AnyRole, *, application_name: str | None = None) -> str:
     """A libpq URI for the role, with the session options that every connection has (also for ADBC). Secret.
 
     Raises:
@@ -71,7 +74,7 @@ def with_session_options(uri: str, application_name: str) -> str:
 
 
 def connect(
-    role: Role,
+    role: AnyRole,
     *,
     autocommit: bool = False,
     application_name: str | None = None,
@@ -95,7 +98,7 @@ def connect(
 
 @contextmanager
 def session(
-    role: Role,
+    role: AnyRole,
     *,
     autocommit: bool = False,
     application_name: str | None = None,

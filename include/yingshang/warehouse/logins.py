@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets as random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from psycopg import sql
@@ -12,12 +12,14 @@ from psycopg import sql
 from yingshang import secrets
 from yingshang.errors import CredentialError, YingshangError
 from yingshang.settings import settings
-from yingshang.warehouse.connections import ROLES, PgConnection, Role, conn_id, connect, login
+from yingshang.warehouse.connections import ROLES, AnyRole, PgConnection, conn_id, connect, login
 
 MARK = "yingshang: login of the warehouse in database "
 
 
-def make_logins(admin: PgConnection, target: Mapping[str, str], *, reset: bool) -> tuple[list[str], list[str]]:
+def make_logins(
+    admin: PgConnection, target: Mapping[str, str], *, reset: bool, roles: Sequence[AnyRole] = ROLES
+) -> tuple[list[str], list[str]]:
     """See that each role's connection leads here; give a password to a login where it does not, and save it.
 
     Returns the logins that got a password, and those of them that may have had one before.
@@ -25,7 +27,7 @@ def make_logins(admin: PgConnection, target: Mapping[str, str], *, reset: bool) 
     here = _fingerprint(admin)
     made: list[str] = []
     replaced: list[str] = []
-    for role in ROLES:
+    for role in roles:
         if _leads(role, here):
             continue
         known = _known(role)
@@ -71,7 +73,7 @@ def make_logins(admin: PgConnection, target: Mapping[str, str], *, reset: bool) 
     return made, replaced
 
 
-def _marked(admin: PgConnection, role: Role) -> str | None:
+def _marked(admin: PgConnection, role: AnyRole) -> str | None:
     """Database of the warehouse that the login was last given a password for."""
     row = admin.execute(
         "select shobj_description(oid, 'pg_authid') from pg_roles where rolname = %s", (login(role),)
@@ -86,14 +88,14 @@ def _fingerprint(connection: PgConnection) -> tuple[str, object]:
     return (str(row[0]), row[1]) if row else ("", None)
 
 
-def _known(role: Role) -> secrets.Connection | None:
+def _known(role: AnyRole) -> secrets.Connection | None:
     try:
         return secrets.connection(conn_id(role))
     except CredentialError:
         return None
 
 
-def _leads(role: Role, here: tuple[str, object]) -> bool:
+def _leads(role: AnyRole, here: tuple[str, object]) -> bool:
     """Whether the connection of the role works and leads to this database as this login."""
     try:
         with connect(role, autocommit=True) as connection:
