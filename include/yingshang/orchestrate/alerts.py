@@ -3,23 +3,28 @@
 import os
 from typing import Any
 
+VARIABLE = "YINGSHANG_ALERTS"
+
 
 def on_failure(meaning: str) -> list[Any]:
-    """Callbacks for a failed run: a message to every service of the Apprise connection, if one is configured.
+    """Callbacks for a run that failed: one message with all that is new in the ledger, and the failure itself.
 
-    ``meaning``: what the failure means for what is published; it follows "Run ... failed: ".
+    ``meaning``: what the failure means for what is published. It is all that is said when the ledger cannot be read.
 
     The variable ``YINGSHANG_ALERTS`` names the connection; without it nobody is told but Airflow's own pages.
     """
-    conn_id = os.environ.get("YINGSHANG_ALERTS")
+    return _callbacks(has_failed=True, meaning=meaning)
+
+
+def on_success() -> list[Any]:
+    """Callbacks for a run that ended well: one message with all that is new in the ledger, if anything is."""
+    return _callbacks(has_failed=False, meaning="")
+
+
+def _callbacks(*, has_failed: bool, meaning: str) -> list[Any]:
+    conn_id = os.environ.get(VARIABLE)
     if not conn_id:
         return []
-    from airflow.providers.apprise.notifications.apprise import send_apprise_notification
+    from yingshang.orchestrate.notifier import LedgerNotifier
 
-    return [
-        send_apprise_notification(
-            title="Yingshang: {{ dag.dag_id }} failed",
-            body=f"Run {{{{ run_id }}}} failed: {meaning}.",
-            apprise_conn_id=conn_id,
-        )
-    ]
+    return [LedgerNotifier(conn_id, has_failed=has_failed, meaning=meaning)]

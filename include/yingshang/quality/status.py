@@ -73,7 +73,7 @@ class ProvisionStatus:
         last_night: the newest night of its admitted batches, or on which it had nothing to send.
         nights_behind: nights from ``last_night`` to the newest one that was run; None when it never delivered.
         last_cursor: greatest cursor admitted, ``yyyyMMddHHmmss`` Asia/Shanghai.
-        outcome: what came of it in the newest run; ``error`` why nothing came.
+        outcome: what came of it in the newest run; ``error`` and its type: why nothing came.
     """
 
     system: str
@@ -88,6 +88,7 @@ class ProvisionStatus:
     rows: int
     outcome: str | None
     error: str | None
+    error_type: str | None
 
     @property
     def is_current(self) -> bool:
@@ -154,7 +155,7 @@ def status(nights: int = 7) -> Status:
         newest = row[0] if row else None
         return Status(
             newest_night=newest,
-            live=_live(connection),
+            live=live_publication(connection),
             slots=_all(connection, SlotStatus, _SLOTS, {}),
             nights=_all(connection, NightStatus, _NIGHTS, {"limit": nights}),
             provisions=_provisions(connection, registry, newest),
@@ -164,7 +165,8 @@ def status(nights: int = 7) -> Status:
         )
 
 
-def _live(connection: PgConnection) -> LivePublication | None:
+def live_publication(connection: PgConnection) -> LivePublication | None:
+    """What readers see now; None before the first publication."""
     found = _all(connection, LivePublication, _LIVE, {})
     return found[0] if found else None
 
@@ -172,14 +174,14 @@ def _live(connection: PgConnection) -> LivePublication | None:
 def _provisions(connection: PgConnection, registry: Registry, newest: dt.date | None) -> list[ProvisionStatus]:
     states = {(one.system, one.dataset, one.node_code): one for one in ledger.provision_states(connection)}
     silent = {tuple(row[:3]): row[3] for row in connection.execute(_SILENT)}
-    outcomes = {tuple(row[:3]): (row[3], row[4]) for row in connection.execute(_OUTCOMES)}
+    outcomes = {tuple(row[:3]): tuple(row[3:]) for row in connection.execute(_OUTCOMES)}
     found = []
     for provision in registry.provisions:
         key = (provision.system, provision.dataset, provision.node_code)
         state, node = states.get(key), registry.node(provision.node_code)
         nights = [night for night in (state.last_night if state else None, silent.get(key)) if night]
         last = max(nights, default=None)
-        outcome, error = outcomes.get(key, (None, None))
+        outcome, error, error_type = outcomes.get(key, (None, None, None))
         found.append(
             ProvisionStatus(
                 system=provision.system,
@@ -194,6 +196,7 @@ def _provisions(connection: PgConnection, registry: Registry, newest: dt.date | 
                 rows=state.rows if state else 0,
                 outcome=outcome,
                 error=error,
+                error_type=error_type,
             )
         )
     return found
@@ -283,7 +286,7 @@ group by p.system, p.dataset, p.node_code
 """
 
 _OUTCOMES = """
-select distinct on (p.system, p.dataset, p.node_code) p.system, p.dataset, p.node_code, p.outcome, p.error
+select distinct on (p.system, p.dataset, p.node_code) p.system, p.dataset, p.node_code, p.outcome, p.error, p.error_type
 from ops.provision_run p
 join ops.night_run r using (run_id)
 order by p.system, p.dataset, p.node_code, r.opened_at desc
