@@ -91,6 +91,13 @@ def test_one_failed_node_does_not_stop_the_night(dags: dict[str, Any]) -> None:
     assert dags["nightly"].get_task("close_night").trigger_rule == "all_done"
 
 
+def test_a_night_that_fails_has_its_report_and_stays_failed(dags: dict[str, Any]) -> None:
+    night = dags["nightly"]
+    assert {task.task_id for task in night.leaves} == {"announce", "report_unpublished"}
+    assert night.get_task("report_unpublished").trigger_rule == "one_failed"
+    assert night.get_task("announce").trigger_rule == "none_failed"
+
+
 def test_parsing_imports_nothing_heavy() -> None:
     code = (
         "import runpy, sys\n"

@@ -83,7 +83,7 @@ def night(warehouse):
 
 
 def text(path: Path) -> str:
-    return " ".join(html.fromstring(path.read_text(encoding="utf-8")).text_content().split())
+    return " ".join(" ".join(html.fromstring(path.read_text(encoding="utf-8")).itertext()).split())
 
 
 def test_a_night_that_published_nothing_has_a_report_that_says_why_and_what_to_do(night) -> None:
