@@ -76,6 +76,7 @@ class FilesSource:
         self._named = f"connection {connection.conn_id!r}"
         self._call_seconds = call_seconds
         self._listing: tuple[str, ...] | None = None
+        self.bytes_read = 0
 
     def __enter__(self) -> Self:
         with self._explained("the connection"):
@@ -174,6 +175,7 @@ class FilesSource:
                         f"{self._named}: {drop.file} is larger than {FILE_BYTES >> 20} MB: it was not loaded; ask the"
                         " node to split the drop"
                     )
+                self.bytes_read += len(chunk)
                 digest.update(chunk)
                 spool.write(chunk)
                 if time.monotonic() > deadline:

@@ -74,6 +74,7 @@ class HttpSource:
         self._token: str | None = None
         self._clock = ""
         self.page_size = 0
+        self.bytes_read = 0
 
     def __enter__(self) -> Self:
         import httpx
@@ -185,6 +186,7 @@ class HttpSource:
                 table, f"a page is not JSON ({kind}, {len(response.content)} bytes): ask the node to repair its API"
             ) from None
         self.page_size = len(response.content)
+        self.bytes_read += self.page_size
         if not isinstance(page, dict):
             raise self.inconsistent(table, "a page is JSON, but not an object")
         return page

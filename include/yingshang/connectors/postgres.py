@@ -84,7 +84,7 @@ class PostgresSource:
         return self._clock
 
     def columns(self, request: Request) -> tuple[dict[str, str], dict[str, str]]:
-        """Types by upper-case name, and the source's own spelling of each. Raises ContractError without key or cursor."""
+        """Types by upper-case name, and the source's own spelling of each. Raises ContractError."""
         with self._explained(f"table {request.table.lower()}"), self._anchor.transaction():
             return self._columns(request)
 

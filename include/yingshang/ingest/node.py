@@ -28,6 +28,8 @@ from yingshang.settings import settings
 if TYPE_CHECKING:
     from yingshang.connectors.base import Delivery, WindowSource
     from yingshang.connectors.files import FilesSource
+    from yingshang.connectors.http import HttpSource
+    from yingshang.connectors.postgres import PostgresSource
     from yingshang.contracts import Contract
     from yingshang.contracts.registry import Provision
     from yingshang.ingest.batch import BatchJob
@@ -202,7 +204,7 @@ class _Node:
                         for one, contract in waiting:
                             reports[one.dataset] = self._attempt(one, partial(self._drops, folder, contract))
                 else:
-                    with _window_source(kind, connection) as source:
+                    with window_source(kind, connection) as source:
                         for one, contract in waiting:
                             reports[one.dataset] = self._attempt(one, partial(self._window, source, contract))
             except YingshangError as error:
@@ -374,7 +376,7 @@ class _Node:
 
     def _failed(self, dataset: str, error: Exception, started: datetime) -> DatasetReport:
         named = f"{self._system}.{dataset} of node {self._node_code}, night {self._night}"
-        shown = _named(error, named) if isinstance(error, YingshangError) else _unexpected(error, named)
+        shown = named_failure(error, named)
         self.failures.append(_Failure(dataset, shown))
         self._record(dataset, "failed", error=shown, started_at=started)
         return DatasetReport(dataset, "failed", error_type=type(shown).__name__, error=str(shown))
@@ -394,6 +396,18 @@ class _Node:
             error=error,
             started_at=started_at,
         )
+
+
+def named_failure(error: Exception, named: str) -> YingshangError:
+    """The error with what it happened to in its message; one that nobody has foreseen, without its own words."""
+    return _named(error, named) if isinstance(error, YingshangError) else _unexpected(error, named)
+
+
+def worst_of(errors: Sequence[YingshangError], *, came: Sequence[str] = ()) -> YingshangError:
+    """One error for several, which names the datasets that came."""
+    worst = _joined(errors)
+    rest = f" (came: {', '.join(came)})" if came else ""
+    return type(worst)(f"{worst}{rest}")
 
 
 class UnexpectedError(TerminalError):
@@ -438,9 +452,7 @@ def _joined(errors: Sequence[YingshangError]) -> YingshangError:
 
 def _worst(report: NodeReport, failures: Sequence[_Failure]) -> YingshangError:
     came = [one.dataset for one in report.datasets if one.outcome != "failed"]
-    worst = _joined([failure.error for failure in failures])
-    rest = f" (came: {', '.join(came)})" if came else ""
-    return type(worst)(f"{worst}{rest}")
+    return worst_of([failure.error for failure in failures], came=came)
 
 
 def _capped(newest: str | None, *, clock: str) -> str | None:
@@ -453,7 +465,8 @@ def _is_text(delivery: Delivery) -> bool:
 
 
 @contextlib.contextmanager
-def _window_source(kind: str, connection: Connection) -> Iterator[WindowSource]:
+def window_source(kind: str, connection: Connection) -> Iterator[PostgresSource | HttpSource]:
+    """The source of a node that is asked for ranges of its cursor. ``kind``: postgres or http."""
     if kind == "postgres":
         from yingshang.connectors.postgres import PostgresSource
 

@@ -39,16 +39,17 @@ def landed_rows(good: pl.DataFrame, contract: Contract, batch_id: int, ring: Key
     )
 
 
-def digest(contract: Contract) -> pl.Expr:
+def digest(contract: Contract, *, of_landed: bool = False) -> pl.Expr:
     """16 bytes: XXH3-128 (canonical, big-endian) of the values in contract order, personal columns left out.
 
     Values are joined by U+001F, an absent one is U+0000; amounts have six decimals, whole numbers no sign or zeros.
+    ``of_landed``: for rows in the form of the raw table, else for checked ones.
     """
     import polars as pl
     import polars_hash
 
     values = [
-        pl.col(_source(contract, column.name)).cast(pl.String).fill_null(ABSENT)
+        pl.col(column.raw_name if of_landed else _source(contract, column.name)).cast(pl.String).fill_null(ABSENT)
         for column in contract.columns
         if not column.is_token
     ]

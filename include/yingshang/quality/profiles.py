@@ -204,7 +204,8 @@ select
     t.source_rows::float8 / nullif(before.drop_rows, 0) as resend_ratio,
     t.source_rows::float8 / nullif(before.replaced_rows, 0) as replacement_ratio,
     m.tombstone_rows,
-    case when m.tombstone_rows >= %(floor)s then m.tombstone_rows::float8 / nullif(before.known_rows, 0)
+    case when m.tombstone_rows >= %(floor)s and t.kind <> 'reconcile'
+        then m.tombstone_rows::float8 / nullif(before.known_rows, 0)
     end as deleted_share_of_known,
     case when m.counted_rows >= %(floor)s then m.unknown_type_rows::float8 / m.counted_rows end as unknown_type_share,
     extract(epoch from t.high_at - t.clock_at)::float8 / 3600 as cursor_ahead_hours,

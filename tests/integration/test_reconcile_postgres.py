@@ -1,0 +1,208 @@
+"""Silent differences of a PostgreSQL source: found by digests of buckets, repaired in one batch, or asked about."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Warehouse
+from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, bid, lot, pg_source, run_night
+
+from localpg import Cluster
+from yingshang.errors import UsageError
+from yingshang.ingest.reconcile import NodeComparison, acceptance, reconcile_node
+from yingshang.quality import run_landing_gate
+from yingshang.warehouse.reconciliations import Reconciliation
+
+ROWS = 300
+CLOCK = "20240814000500"
+LATE = "20240813110000"
+"""A cursor that the admitted window has passed by more than its overlap: the greatest is 20:00."""
+
+
+def code(number: int) -> str:
+    return str(lot(number)["BID_SECTION_CODE"])
+
+
+@pytest.fixture
+def source(
+    warehouse: Warehouse, pg_server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PgSource]:
+    """300 lots and a bid, admitted."""
+    monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
+    Fleet(tmp_path / "registry").add(NODE, "postgres", "lot", "bid")
+    with pg_source(pg_server, f"exchange_{warehouse.dbname}", "lot", "bid", clock=CLOCK) as found:
+        warehouse.add_connections({f"trading_{NODE}": found.dsn})
+        found.insert("lot", *(lot(number, stamp=f"2024081310{number % 60:02d}00") for number in range(1, ROWS)))
+        found.insert("lot", lot(ROWS, stamp="20240813200000", CONTRACT_RECKON_PRICE=None, CREATE_TIME=""))
+        found.insert("bid", bid(1))
+        run_night("run-1")
+        run_landing_gate("run-1")
+        yield found
+
+
+def compare(run_id: str, *, dry_run: bool = False) -> Reconciliation:
+    """Compare the lots."""
+    report = reconcile_node("trading", NODE, run_id, datasets=["lot"], dry_run=dry_run)
+    (one,) = report.compared
+    return one
+
+
+def judged(run_id: str) -> NodeComparison:
+    report = reconcile_node("trading", NODE, run_id)
+    for run in report.runs:
+        assert run_landing_gate(run).refused == ()
+    return report
+
+
+def found(one: Reconciliation) -> tuple[int, int, int, int]:
+    return one.lost_rows, one.changed_rows, one.deleted_rows, one.rejected_rows
+
+
+def latest(warehouse: Warehouse) -> dict[str, tuple[Any, ...]]:
+    """What the models see: (name, price, cursor) of live lots."""
+    with warehouse.admin() as admin:
+        rows = admin.execute(
+            """select * from (
+                select distinct on (bid_section_code) bid_section_code, bid_section_name, contract_reckon_price,
+                    data_timestamp, is_delete
+                from raw.trading__lot r join ops.batch b on b.batch_id = r._batch_id
+                cross join lateral (select event, seq from ops.batch_event e where e.batch_id = b.batch_id
+                    order by seq desc limit 1) l
+                where l.event = 'admitted'
+                order by bid_section_code, data_timestamp desc, l.seq desc, r._row desc
+            ) x where is_delete in ('0', 'F')"""
+        ).fetchall()
+    return {row[0]: row[1:4] for row in rows}
+
+
+def at_source(source: PgSource) -> dict[str, tuple[Any, ...]]:
+    rows = source.execute(
+        "select bid_section_code, bid_section_name, contract_reckon_price, data_timestamp from bid_section"
+        " where is_delete = '0' and price_unit = '0'"
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_what_is_the_same_is_found_to_be_the_same_and_moves_little(source: PgSource) -> None:
+    report = reconcile_node("trading", NODE, "same")
+    lots, bids = sorted(report.compared, key=lambda one: -one.source_rows)
+    assert (lots.outcome, bids.outcome) == ("same", "same")
+    assert (lots.source_rows, lots.warehouse_rows, lots.differences) == (ROWS - 1, ROWS - 1, 0)
+    assert lots.pending_rows == 1, "the row of 20:00 lies in the overlap of the next window"
+    assert lots.bytes_moved < lots.bytes_full / 50
+    assert report.runs == ()
+
+
+def test_silent_differences_are_found_and_repaired(warehouse: Warehouse, source: PgSource) -> None:
+    source.insert("lot", *(lot(number, stamp=LATE) for number in range(1001, 1004)))
+    source.execute(
+        "update bid_section set bid_section_name = '改' where bid_section_code = any(%s)", [code(1), code(2)]
+    )
+    source.execute("update bid_section set data_timestamp = '20240813010101', contract_reckon_price = 7"
+                   " where bid_section_code = %s", code(3))  # fmt: skip
+    source.execute("delete from bid_section where bid_section_code = any(%s)", [code(n) for n in range(4, 8)])
+    source.execute("update bid_section set is_delete = '1' where bid_section_code = %s", code(8))
+    seen = compare("dry", dry_run=True)
+    assert (seen.outcome, found(seen)) == ("same", (3, 3, 5, 0))
+    assert seen.bytes_moved < seen.bytes_full / 2
+    (done, _) = judged("real").compared
+    assert (done.outcome, found(done)) == ("repaired", (3, 3, 5, 0))
+    here = latest(warehouse)
+    assert here.keys() == at_source(source).keys()
+    assert here[code(1)][0] == "改"
+    assert here[code(3)][1:] == (7, "20240813100300"), "a cursor set back takes that of the version it replaces"
+    again = compare("again")
+    assert (again.outcome, found(again)) == ("same", (0, 0, 0, 0))
+    with warehouse.admin() as admin:
+        kinds = admin.execute(
+            "select kind, count(*), count(key) from ops.reconciliation_difference group by 1 order by 1"
+        ).fetchall()
+        batch = admin.execute(
+            "select kind, night, source_rows, raw_rows from ops.batch where batch_id = %s", [done.batch_id]
+        ).fetchone()
+    assert kinds == [("changed", 3, 3), ("deleted", 5, 5), ("lost", 3, 3)]
+    assert batch == ("reconcile", NIGHT, 11, 11)
+
+
+def test_what_the_next_night_reads_is_left_to_it(warehouse: Warehouse, source: PgSource) -> None:
+    source.insert("lot", lot(2001, stamp="20240813190000"), lot(2002, stamp="20240814000100"))
+    source.execute("update bid_section set data_timestamp = '20240814000200' where bid_section_code = %s", code(5))
+    one = compare("pending")
+    assert (one.outcome, found(one), one.pending_rows) == ("same", (0, 0, 0, 0), 4)
+
+
+def test_a_row_that_breaks_the_contract_is_named_and_not_asked_about_again(
+    warehouse: Warehouse, source: PgSource
+) -> None:
+    source.insert("lot", lot(3001, stamp=LATE, PRICE_UNIT="9"), lot(3002, stamp=LATE))
+    source.execute("update bid_section set price_unit = '8' where bid_section_code = %s", code(9))
+    one = judged("first").compared[0]
+    assert (one.outcome, found(one)) == ("repaired", (1, 0, 0, 2))
+    with warehouse.admin() as admin:
+        reasons = admin.execute("select distinct reasons from ops.reconciliation_difference where kind = 'rejected'")
+        assert reasons.fetchall() == [(["allowed:PRICE_UNIT"],)]
+    again = compare("second")
+    assert (again.outcome, found(again)) == ("same", (0, 0, 0, 2))
+    assert len(latest(warehouse)) == ROWS + 1
+
+
+def test_forty_percent_gone_at_once_is_asked_about(warehouse: Warehouse, source: PgSource) -> None:
+    source.execute("delete from bid_section where bid_section_code > %s", code(180))
+    source.insert("lot", lot(4001, stamp=LATE))
+    one = compare("blocked")
+    assert (one.outcome, found(one)) == ("blocked", (1, 0, 120, 0))
+    assert len(latest(warehouse)) == ROWS
+    blocked, accept = acceptance(one.reconciliation_id or 0, reason="the node says so", actor="test")
+    assert blocked == one
+    report = reconcile_node("trading", NODE, "accepted", datasets=["lot"], accept=accept)
+    assert [(each.outcome, each.accepts) for each in report.compared] == [("repaired", one.reconciliation_id)]
+    for run in report.runs:
+        assert run_landing_gate(run).refused == ()
+    assert latest(warehouse).keys() == at_source(source).keys()
+    with pytest.raises(UsageError, match="compared again"):
+        acceptance(one.reconciliation_id or 0, reason="once more")
+
+
+def test_nothing_is_compared_before_the_first_night_nor_twice_in_one_run(
+    warehouse: Warehouse, source: PgSource, tmp_path: Path
+) -> None:
+    source.insert("lot", lot(5001, stamp=LATE))
+    first = reconcile_node("trading", NODE, "once")
+    source.insert("lot", lot(5002, stamp=LATE))
+    assert reconcile_node("trading", NODE, "once").compared == first.compared
+    Fleet(tmp_path / "registry", [("lot", "210200", "postgres", "")]).write()
+    warehouse.add_connections({"trading_210200": source.dsn})
+    assert reconcile_node("trading", "210200", "unread").unread == ("lot",)
+
+
+def test_types_of_the_source_make_no_difference(
+    warehouse: Warehouse, pg_server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The digest at the source is of what the warehouse would have written, whatever the source's types are."""
+    monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
+    Fleet(tmp_path / "registry").add(NODE, "postgres", "lot")
+    with pg_source(pg_server, f"typed_{warehouse.dbname}", "lot", clock=CLOCK) as typed:
+        warehouse.add_connections({f"trading_{NODE}": typed.dsn})
+        typed.execute(
+            "alter table bid_section alter create_time type date using null, alter price_unit type boolean using false,"
+            " alter contract_reckon_price type varchar, alter platform_code type char(6),"
+            " alter tra_place_code type integer using null, alter data_timestamp type timestamptz using null,"
+            " alter currency_code type smallint using null"
+        )
+        prices = ["1.5", " 2", "3.", "1.25E2", "-0", "+4.500000000", "", None, "12345678901234.123456"]
+        day = dt.datetime(2024, 8, 13, 10, tzinfo=dt.timezone(dt.timedelta(hours=8)))
+        for number in range(len(prices) * 4):
+            typed.insert("lot", lot(number, stamp=str(day), CREATE_TIME="2024-08-13", TRA_PLACE_CODE="7",
+                                    CURRENCY_CODE="156", CONTRACT_RECKON_PRICE=prices[number % 9]))  # fmt: skip
+        typed.insert("lot", lot(999, stamp=str(day + dt.timedelta(hours=9)), CREATE_TIME="2024-08-13",
+                                TRA_PLACE_CODE="7", CURRENCY_CODE="156"))  # fmt: skip
+        run_night("typed")
+        run_landing_gate("typed")
+        one = compare("typed")
+        assert (one.source_rows, one.warehouse_rows) == (36, 36)
+        assert (one.outcome, found(one)) == ("same", (0, 0, 0, 0))
+        assert one.bytes_moved < 100, "no row had to be looked at to see that it is the same"
+        typed.execute("update bid_section set price_unit = true where bid_section_code = %s", code(3))
+        assert found(compare("changed")) == (0, 1, 0, 0)
