@@ -47,3 +47,45 @@ township, county and city are those that its prefix names, as far as they are kn
 {% macro minutes_between(first, last) -%}
     (extract(epoch from {{ last }} - {{ first }}) / 60)::bigint
 {%- endmacro %}
+
+{#- The time that a disclosure is counted by: when it was entered, or what is known instead -#}
+{% macro disclosure_time(entered_at, reviewed_at, published_at, cursor) -%}
+    coalesce({{ entered_at }}, {{ reviewed_at }}, {{ published_at }}, {{ shanghai_time(cursor) }})
+{%- endmacro %}
+
+{#- The time that a problem is counted by as opened -#}
+{% macro problem_time(opened_at, resolved_at, cursor) -%}
+    coalesce({{ opened_at }}, {{ resolved_at }}, {{ shanghai_time(cursor) }})
+{%- endmacro %}
+
+{#- The months that coverage tells of: from the first one with data to that of the build. One row. -#}
+{% macro months_of_coverage() -%}
+    select
+        least(
+            {%- for fact in ["disclosure", "registration", "evaluation", "petition", "tracked_problem"] %}
+                (select min(month_start_date) from {{ ref("fct_" ~ fact) }}) {{ "," if not loop.last }}
+            {%- endfor %}
+        ) as first_month,
+        date_trunc('month', {{ build_context("night") }})::date as last_month
+{%- endmacro %}
+
+{#-
+The rows of a relation for the touched villages and months (all of them in a full build), each looked up by index. `years_back`:
+for a touched month the rows of so many years before.
+-#}
+{% macro at_touched_months(relation, month="month_start_date", years_back=0) -%}
+    {%- if is_incremental() -%}
+        select s.*
+        from touched as k
+        cross join
+            lateral(
+                select *
+                from {{ relation }} as r
+                where
+                    r.village_code = k.village_code
+                    and r.{{ month }} = (k.month_start_date - interval '{{ years_back }} years')::date
+                offset 0
+            ) as s
+    {%- else -%} select * from {{ relation }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,10 +1,17 @@
 {#-
 Incremental builds. A model config(meta={'touched': KIND, 'touched_through': {COLUMN: KIND}}) is rebuilt for the keys that a
 build touches: all keys of kind KIND in touched_key, and the keys of those rows of the present table whose COLUMN is a touched
-key of another kind (rows that read a parent which has changed).
+key of another kind (rows that read a parent which has changed). With {'touched_in': MODEL} the touched keys are the rows of that
+model, which has the columns of the unique key.
 -#}
 {% macro touched_keys() -%}
     {%- set meta = config.get("meta") or {} -%}
+    {%- if meta.get("touched_in") -%} select * from {{ ref(meta["touched_in"]) }}
+    {%- else -%} {{ touched_keys_of_kind(meta) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro touched_keys_of_kind(meta) -%}
     select k.key
     from {{ ref("touched_key") }} as k
     where k.kind = '{{ meta["touched"] }}'
@@ -34,4 +41,14 @@ The lateral with offset 0 makes the planner look up each key by index, where a s
 {% macro should_full_refresh() %}
     {%- set rebuilt = env_var("YINGSHANG_DBT_REBUILD", "").split() if execute else [] -%}
     {% do return(flags.FULL_REFRESH or model.name in rebuilt) %}
+{% endmacro %}
+
+{#- A table as the slot's last build left it, for a model that comes before it; none in a full build, or if it is made anew. -#}
+{% macro coverage_before() %}
+    {%- set name = "int_sunshine__village_months" -%}
+    {%- set rebuilt = env_var("YINGSHANG_DBT_REBUILD", "").split() -%}
+    {%- if execute and not flags.FULL_REFRESH and name not in rebuilt -%}
+        {%- do return(adapter.get_relation(target.database, target.schema, name)) -%}
+    {%- endif -%}
+    {%- do return(none) -%}
 {% endmacro %}

@@ -149,16 +149,17 @@ def test_night_by_night_equals_from_nothing_in_any_order(seed: int, raw_log: Raw
 # --- controls that must go red ----------------------------------------------------------------------------------------
 
 REPLACE = "macros/replace_keys.sql"
-DELETE = '({{ touched_keys() }}) as k\n    where t.{{ arg_dict["unique_key"] }} = k.key'
+DELETE = 'where {{ is_touched("t", arg_dict["unique_key"]) }}'
 CONTROLS = {
-    # dbt's own delete+insert: only keys that still have rows are deleted
+    # as dbt's own delete+insert: only keys that still have rows are deleted
     "vanished keys stay": (
         DELETE,
-        '(select {{ arg_dict["unique_key"] }} as key from {{ arg_dict["temp_relation"] }}) as k\n'
-        '    where t.{{ arg_dict["unique_key"] }} = k.key',
+        DELETE
+        + ' and exists (select 1 from {{ arg_dict["temp_relation"] }} as n'
+        + ' where {{ is_touched("n", arg_dict["unique_key"]) }})',
     ),
     # nothing is deleted
-    "no delete": (DELETE, "(select 1) as k\n    where false"),
+    "no delete": (DELETE, "where false"),
 }
 
 

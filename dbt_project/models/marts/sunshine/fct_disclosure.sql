@@ -7,7 +7,8 @@
         meta={"touched": "disclosure"},
         indexes=[
             {"columns": ["disclosure_id"], "unique": true},
-            {"columns": ["village_code"]},
+            {"columns": ["month_start_date", "village_code"]},
+            {"columns": ["village_code", "published_at"]},
         ],
     )
 }}
@@ -24,9 +25,7 @@ with
             {{ place_columns() }},
             {{
                 month_of(
-                    "coalesce(d.entered_at, d.reviewed_at, d.published_at, "
-                    ~ shanghai_time("d.source_cursor")
-                    ~ ")"
+                    disclosure_time("d.entered_at", "d.reviewed_at", "d.published_at", "d.source_cursor")
                 )
             }} as month_start_date,
             coalesce(d.category_code, 'unknown') as category_code,

@@ -5,7 +5,10 @@
         unique_key="village_month_key",
         on_schema_change="fail",
         meta={"touched": "petition"},
-        indexes=[{"columns": ["village_month_key"], "unique": true}],
+        indexes=[
+            {"columns": ["village_month_key"], "unique": true},
+            {"columns": ["month_start_date", "village_code"]},
+        ],
     )
 }}
 -- depends_on: {{ ref("touched_key") }}

@@ -5,7 +5,11 @@
         unique_key="problem_id",
         on_schema_change="fail",
         meta={"touched": "tracked_problem"},
-        indexes=[{"columns": ["problem_id"], "unique": true}, {"columns": ["village_code"]}],
+        indexes=[
+            {"columns": ["problem_id"], "unique": true},
+            {"columns": ["month_start_date", "village_code"]},
+            {"columns": ["resolved_month_start_date", "village_code"]},
+        ],
     )
 }}
 -- depends_on: {{ ref("touched_key") }}
@@ -24,7 +28,7 @@ with
             end as problem_kind,
             p.opened_at,
             p.resolved_at,
-            {{ month_of("coalesce(p.opened_at, p.resolved_at, " ~ shanghai_time("p.source_cursor") ~ ")") }}
+            {{ month_of(problem_time("p.opened_at", "p.resolved_at", "p.source_cursor")) }}
             as month_start_date,
             {{ month_of("p.resolved_at") }} as resolved_month_start_date,
             {{ minutes_between("p.opened_at", "p.resolved_at") }} as resolution_minutes,

@@ -1,11 +1,14 @@
-{{ config(indexes=[{"columns": ["division_level", "month_start_date", "division_code"], "unique": true}]) }}
-{%- set facts = [
-    "fct_disclosure",
-    "fct_registration",
-    "fct_evaluation",
-    "fct_petition",
-    "fct_tracked_problem",
-] %}
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_keys",
+        unique_key=["division_level", "month_start_date", "division_code"],
+        on_schema_change="fail",
+        meta={"touched_in": "touched_division_month"},
+        indexes=[{"columns": ["division_level", "month_start_date", "division_code"], "unique": true}],
+    )
+}}
+-- depends_on: {{ ref("touched_division_month") }}
 {%- set measures = [
     "villages",
     "villages_covered",
@@ -27,185 +30,36 @@
     "problems_resolved",
     "resolution_minutes",
 ] %}
--- Everything is brought to one row per village and month first; half a million of these are rolled up to
--- the other four levels. Minutes are summed as float8: whole numbers, so exact, and faster than numeric.
 with
-    disclosures as (
+    {% if is_incremental() %} touched as ({{ touched_keys() }}), {% endif %}
+
+    villages as (
         select
-            village_code,
-            month_start_date,
-            (count(*) filter (where not is_withdrawn))::integer as disclosures,
-            (count(*) filter (where is_withdrawn))::integer as withdrawn_disclosures,
-            (count(reviewed_at) filter (where not is_withdrawn))::integer as reviewed_disclosures,
-            (count(published_at) filter (where not is_withdrawn))::integer as published_disclosures,
-            (count(*) filter (where is_timely and not is_withdrawn))::integer as timely_disclosures,
-            sum(review_minutes::float8) filter (where not is_withdrawn) as review_minutes,
-            sum(publish_minutes::float8) filter (where not is_withdrawn) as publish_minutes,
-            bool_or(is_unknown_village) as is_unknown_village,
-            min(published_at) filter (where not is_withdrawn) as first_published_at
-        from {{ ref("fct_disclosure") }}
-        group by village_code, month_start_date
-    ),
-
-    first_publications as (
-        select village_code, {{ month_of("min(first_published_at)") }} as first_month
-        from disclosures
-        group by village_code
-    ),
-
-    problems_opened as (
-        select
-            village_code,
-            month_start_date,
-            count(*)::integer as problems_opened,
-            bool_or(is_unknown_village) as is_unknown_village
-        from {{ ref("fct_tracked_problem") }}
-        group by village_code, month_start_date
-    ),
-
-    problems_resolved as (
-        select
-            village_code,
-            resolved_month_start_date as month_start_date,
-            count(*)::integer as problems_resolved,
-            sum(resolution_minutes::float8) as resolution_minutes,
-            bool_or(is_unknown_village) as is_unknown_village
-        from {{ ref("fct_tracked_problem") }}
-        where is_resolved
-        group by village_code, resolved_month_start_date
-    ),
-
-    span as (
-        select
-            min(first_month) as first_month,
-            date_trunc('month', {{ build_context("night") }})::date as last_month
-        from
-            (
-                {%- for fact in facts %}
-                    select min(month_start_date) as first_month
-                    from {{ ref(fact) }} {{ "union all" if not loop.last }}
-                {%- endfor %}
-            ) as firsts
-    ),
-
-    months as (
-        select month::date as month_start_date
-        from span
-        cross join lateral generate_series(first_month, last_month, interval '1 month') as month
-    ),
-
-    -- every listed village in every month, whatever happened there
-    listed as (
-        select
-            p.place_code as village_code,
-            m.month_start_date,
-            p.township_code,
-            p.county_code,
-            p.city_code,
-            1 as villages
-        from {{ ref("int_sunshine__places") }} as p
-        inner join
-            months as m
-            on coalesce(p.valid_from, '-infinity') < m.month_start_date + interval '1 month'
-            and coalesce(p.valid_to, 'infinity') > m.month_start_date
-        where p.division_level = 'village'
-    ),
-
-    -- and what happened elsewhere: in a village or a month of which the list knows nothing
-    sometimes_listed as (
-        select place_code
-        from {{ ref("int_sunshine__places") }}
-        where valid_from is not null or valid_to is not null
-    ),
-
-    elsewhere as (
-        {%- for relation in ["disclosures", "problems_opened", "problems_resolved"] + facts[1:4] %}
-            select village_code, month_start_date
-            from {{ ref(relation) if relation in facts else relation }}
-            where
-                is_unknown_village
-                or month_start_date > (select last_month from span)
-                or village_code in (select place_code from sometimes_listed)
-                {{ "union" if not loop.last }}
-        {%- endfor %}
-    ),
-
-    unlisted as (
-        select
-            e.village_code,
-            e.month_start_date,
-            {{ place_columns(["township", "county", "city"]) }},
-            0 as villages
-        from elsewhere as e {{ join_places("e") }}
-        where
-            not exists (
-                select 1
-                from listed as l
-                where l.village_code = e.village_code and l.month_start_date = e.month_start_date
-            )
-    ),
-
-    village_months as materialized(
-        select
-            v.village_code,
+            'village' as division_level,
+            v.village_code as division_code,
             v.month_start_date,
-            v.township_code,
-            v.county_code,
-            v.city_code,
-            v.villages,
-            case when f.first_month <= v.month_start_date then v.villages else 0 end as villages_covered,
-            case when d.disclosures > 0 then v.villages else 0 end as villages_active,
-            d.disclosures,
-            d.withdrawn_disclosures,
-            d.reviewed_disclosures,
-            d.published_disclosures,
-            d.timely_disclosures,
-            d.review_minutes,
-            d.publish_minutes,
-            e.participants,
-            e.satisfied,
-            p.complaints,
-            p.reports,
-            b.complaints + b.reports as petitions_year_before,
-            r.new_users,
-            o.problems_opened,
-            s.problems_resolved,
-            s.resolution_minutes
-        from
-            (
-                select *
-                from listed
-                union all
-                select *
-                from unlisted
-            ) as v
-        left join first_publications as f on f.village_code = v.village_code
-        left join
-            disclosures as d on d.village_code = v.village_code and d.month_start_date = v.month_start_date
-        left join
-            {{ ref("fct_registration") }} as r
-            on r.village_code = v.village_code
-            and r.month_start_date = v.month_start_date
-        left join
-            {{ ref("fct_evaluation") }} as e
-            on e.village_code = v.village_code
-            and e.month_start_date = v.month_start_date
-        left join
-            {{ ref("fct_petition") }} as p
-            on p.village_code = v.village_code
-            and p.month_start_date = v.month_start_date
-        left join
-            {{ ref("fct_petition") }} as b
-            on b.village_code = v.village_code
-            and b.month_start_date = (v.month_start_date - interval '1 year')::date
-        left join
-            problems_opened as o
-            on o.village_code = v.village_code
-            and o.month_start_date = v.month_start_date
-        left join
-            problems_resolved as s
-            on s.village_code = v.village_code
-            and s.month_start_date = v.month_start_date
+            {%- for name in measures %} v.{{ name }}{{ "," if not loop.last }} {%- endfor %}
+        from {{ ref("int_sunshine__village_months") }} as v
+        {% if is_incremental() %}
+            inner join
+                touched as t
+                on t.division_level = 'village'
+                and t.month_start_date = v.month_start_date
+                and t.division_code = v.village_code
+        {% endif %}
+    ),
+
+    -- townships first: half a million rows become some ten thousand, which are few enough for the levels
+    -- above
+    townships as (
+        select
+            month_start_date,
+            township_code,
+            county_code,
+            city_code,
+            {%- for name in measures %} sum({{ name }}) as {{ name }}{{ "," if not loop.last }} {%- endfor %}
+        from {{ ref("int_sunshine__village_months") }}
+        group by month_start_date, township_code, county_code, city_code
     ),
 
     upper_levels as (
@@ -231,7 +85,7 @@ with
             end as division_code,
             month_start_date,
             {%- for name in measures %} sum({{ name }}) as {{ name }}{{ "," if not loop.last }} {%- endfor %}
-        from village_months
+        from townships
         group by
             grouping sets (
                 (month_start_date),
@@ -242,15 +96,18 @@ with
     ),
 
     all_levels as (
-        select
-            'village' as division_level,
-            village_code as division_code,
-            month_start_date,
-            {%- for name in measures %} {{ name }}{{ "," if not loop.last }} {%- endfor %}
-        from village_months
-        union all
         select *
-        from upper_levels
+        from villages
+        union all
+        select u.*
+        from upper_levels as u
+        {% if is_incremental() %}
+            inner join
+                touched as t
+                on t.division_level = u.division_level
+                and t.month_start_date = u.month_start_date
+                and t.division_code = u.division_code
+        {% endif %}
     ),
 
     counted as (
