@@ -18,9 +18,9 @@ PHONE = "19983746501"
 PERSON_ID = "21010219000231"
 """First 14 of 18 characters: of a day that no calendar has, so that no person has it."""
 FREE_TEXT = "哨兵诉求：邻居昨夜又装修到两点"
-MISPLACED = "哨兵面议，请找王哨兵 19983746502"
+MISPLACED = "哨兵面议，请找王哨兵 13964820517"
 
-MARKERS = (NAME, PHONE, PERSON_ID, FREE_TEXT, "王哨兵", "19983746502")
+MARKERS = (NAME, PHONE, PERSON_ID, FREE_TEXT, "王哨兵", "13964820517")
 """What to look for."""
 
 PERSONAL: Mapping[tuple[str, str], Mapping[str, str]] = {
