@@ -10,7 +10,7 @@ READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop clean test faults lint types format bench docs lock
+.PHONY: help setup demo stop clean test faults lint types format bench docs lock bi bi-stop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ stop: $(READY) ## end everything that the demo started
 
 clean: $(READY) ## end everything and remove the demo's data
 	@$(BIN)/python -m demo clean
+
+bi: $(READY) ## dashboards: Superset on what the demo has published; again: what is there stays
+	@$(BIN)/python -m bi run
+
+bi-stop: $(READY) ## end Superset (`make stop` ends it too)
+	@$(BIN)/python -m bi stop
 
 test: $(READY) ## all tests, on real PostgreSQL, HTTP, SFTP and Airflow servers (TEST_WORKERS= at once)
 	@$(PYTEST) $(PYTEST_ARGS)
@@ -61,6 +67,8 @@ bench: $(READY) ## benchmarks: ratios measured in one run (not tests)
 docs: $(READY) ## the pages about the models (dbt docs) in .state/docs; with types and rows if the demo runs
 	@$(BIN)/yingshang docs
 
-lock: $(READY) ## resolve requirements/requirements.in anew into the hashed lock
+lock: $(READY) ## resolve requirements/requirements.in and bi.in anew into hashed locks
 	@$(BIN)/uv pip compile requirements/requirements.in --override requirements/overrides.txt --generate-hashes \
 		--no-header --universal --python-version 3.11 --output-file requirements/lock.txt
+	@$(BIN)/uv pip compile requirements/bi.in --generate-hashes --no-header --universal --python-version 3.11 \
+		--output-file requirements/bi.lock.txt

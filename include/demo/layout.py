@@ -51,7 +51,9 @@ class Layout:
 
 def layout() -> Layout:
     """The layout of this checkout; ports from ``YINGSHANG_AIRFLOW_PORT`` and ``YINGSHANG_WAREHOUSE_PORT``."""
-    return Layout(settings().state, _port("YINGSHANG_AIRFLOW_PORT", 18080), _port("YINGSHANG_WAREHOUSE_PORT", 15432))
+    return Layout(
+        settings().state, port_from("YINGSHANG_AIRFLOW_PORT", 18080), port_from("YINGSHANG_WAREHOUSE_PORT", 15432)
+    )
 
 
 def check_room(where: Path, scale: float) -> None:
@@ -78,7 +80,8 @@ def check_port(port: int, what: str, variable: str) -> None:
             ) from None
 
 
-def _port(variable: str, default: int) -> int:
+def port_from(variable: str, default: int) -> int:
+    """The port that an environment variable names, or the usual one."""
     value = os.environ.get(variable, str(default))
     if not value.isdigit() or not 1024 <= int(value) <= 65535:
         raise DemoError(f"{variable}={value!r} is not a port: give a number from 1024 to 65535")

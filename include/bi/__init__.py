@@ -1,0 +1,1 @@
+"""Business intelligence: Superset beside the warehouse, its dashboards written as code."""
