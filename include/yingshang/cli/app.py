@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "ingest": "Read one night of sources into raw, by hand.",
     "replay": "Load quarantined rows that keep today's contract.",
     "reload": "Read nights again: any nodes and datasets.",
+    "reconcile": "Find what the nights could not see: rows lost, changed or deleted at the sources; repair it.",
     "gate": "Judge batches: run the landing gate, accept or reject a batch.",
     "build": "Build the marts in the idle slot.",
     "audit": "Check the marts of a build before they are published.",

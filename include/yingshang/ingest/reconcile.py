@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from yingshang.connectors.http import HttpSource
     from yingshang.connectors.postgres import PostgresSource
     from yingshang.contracts import Contract
-    from yingshang.contracts.registry import Provision
+    from yingshang.contracts.registry import Node, Provision
     from yingshang.ingest.load import WarehouseSession
     from yingshang.ingest.reconcile_compare import Comparison
     from yingshang.ingest.reconcile_observe import Observed, Spool
@@ -129,6 +129,34 @@ def reconcile_node(
     if node.failures:
         raise worst_of(node.failures, came=[one.dataset for one in node.compared])
     return NodeComparison(system, node_code, run_id, tuple(node.compared), tuple(node.unread))
+
+
+def nodes_to_compare(system: str, nodes: Collection[str] = (), datasets: Collection[str] = ()) -> list[Node]:
+    """The nodes of a system that provide any of this, by code; all where nothing is named.
+
+    Raises:
+        UsageError: none does, or a dataset is unknown.
+        RegistryError: unknown system or node.
+    """
+    from yingshang.contracts.registry import load_registry
+
+    registry = load_registry()
+    every = registry.provisions_of(system)
+    unknown = sorted(set(datasets) - {one.dataset for one in every})
+    if unknown:
+        there = ", ".join(sorted({one.dataset for one in every}))
+        raise UsageError(f"{system} has no dataset {', '.join(unknown)}; it has {there}")
+    asked = {registry.node(code).node_code for code in nodes}
+    codes = sorted(
+        {
+            one.node_code
+            for one in every
+            if (not datasets or one.dataset in datasets) and (not asked or one.node_code in asked)
+        }
+    )
+    if not codes:
+        raise UsageError(f"none of these nodes provides any of this of {system}: see include/registry/provisions.csv")
+    return [registry.node(code) for code in codes]
 
 
 class _Node:

@@ -119,8 +119,8 @@ def write(connection: PgConnection, record: Reconciliation, differences: Sequenc
     ):
         for one in differences:
             copy.write_row((
-                written.reconciliation_id, one.kind, one.key_digest, one.key, one.cursor_here, one.cursor_there, one.digest_here, one.digest_there, one.batch_here, one.row_here,
-                one.reasons,
+                written.reconciliation_id, one.kind, one.key_digest, one.key, one.cursor_here, one.cursor_there,
+                one.digest_here, one.digest_there, one.batch_here, one.row_here, one.reasons,
             ))  # fmt: skip
     return written
 

@@ -208,6 +208,77 @@ def _planned(params: Mapping[str, Any]) -> "list[PlannedRead]":
     )
 
 
+def plan_reconcile(params: Mapping[str, Any], level: str) -> list[dict[str, Any]]:
+    """What is compared of the nodes of one level: a part per system and node.
+
+    Args:
+        params: of the DAG: systems, nodes, datasets, dry_run.
+    """
+    return _call(_reconcile_parts, params, level)
+
+
+def _reconcile_parts(params: Mapping[str, Any], level: str) -> list[dict[str, Any]]:
+    from yingshang.errors import UsageError
+    from yingshang.ingest.reconcile import nodes_to_compare
+
+    parts, refusals = [], []
+    asked = params["systems"] or systems()
+    for system in asked:
+        try:
+            nodes = nodes_to_compare(system, params["nodes"] or (), params["datasets"] or ())
+        except UsageError as error:  # a dataset or a node of one system is none of another's
+            refusals.append(error)
+            continue
+        parts += [
+            {
+                "name": f"{system} {one.node_code}",
+                "system": system,
+                "node_code": one.node_code,
+                "datasets": list(params["datasets"] or ()),
+                "dry_run": bool(params["dry_run"]),
+            }
+            for one in nodes
+            if one.level == level
+        ]
+    if len(refusals) == len(asked):
+        raise refusals[0]
+    return parts
+
+
+def reconcile_node(part: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+    """Compare and repair what :func:`plan_reconcile` planned for one node. Fails when deletions wait for a word."""
+    return _report(_call(_reconcile_node, part, run_id))
+
+
+def _reconcile_node(part: Mapping[str, Any], run_id: str) -> object:
+    from yingshang.ingest import reconcile
+
+    found = reconcile.reconcile_node(
+        part["system"], part["node_code"], run_id, datasets=part["datasets"], dry_run=part["dry_run"]
+    )
+    for one in found.compared:
+        log.info(
+            "%s: %s; %d lost, %d changed, %d deleted, %d rejected; %d bytes moved of %d; %s",
+            *(one.name, one.outcome, one.lost_rows, one.changed_rows, one.deleted_rows, one.rejected_rows),
+            *(one.bytes_moved, one.bytes_full, "; ".join(one.notes) or "nothing to note"),
+        )
+    if found.blocked:
+        raise reconcile.mass_delete(found.blocked)
+    return found
+
+
+def reconcile_gate(run_id: str) -> list[dict[str, Any]]:
+    """Judge the repairs of a run, night by night."""
+    return [_report(one) for one in _call(_reconcile_gate, run_id)]
+
+
+def _reconcile_gate(run_id: str) -> list[object]:
+    from yingshang.ingest.reconcile import unjudged_runs
+    from yingshang.quality import run_landing_gate
+
+    return [run_landing_gate(run) for run in unjudged_runs(run_id)]
+
+
 def maintain(step: str, dry_run: bool) -> dict[str, Any]:
     """One step of housekeeping, see :mod:`yingshang.maintenance`."""
     from yingshang.maintenance import STEPS

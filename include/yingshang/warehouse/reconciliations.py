@@ -25,7 +25,7 @@ class Reconciliation:
     """One comparison.
 
     Attributes:
-        reconciliation_id: None before it is written.
+        reconciliation_id, finished_at: None before it is written.
         night: newest admitted night of the provision; the repair belongs to it.
         method: ``digests`` by bucket; ``full``: every row was read; ``drops``: every drop that still lies there.
         compared_to: rows with a cursor up to this were compared, 14 digits; None: all.
@@ -61,9 +61,10 @@ class Reconciliation:
     notes: list[str]
     batch_id: int | None = None
     accepts: int | None = None
-    actor: str = ""
+    actor: str = "reconcile"
     reason: str | None = None
     started_at: datetime
+    finished_at: datetime | None = None
 
     @property
     def differences(self) -> int:
@@ -81,14 +82,14 @@ _NAMES = [one.name for one in fields(Reconciliation)]
 
 def insert_reconciliation(connection: PgConnection, one: Reconciliation) -> Reconciliation:
     """Write a comparison; gives it back with its id."""
-    names = [name for name in _NAMES if name != "reconciliation_id" and not (name == "actor" and not one.actor)]
+    names = [name for name in _NAMES if name not in ("reconciliation_id", "finished_at")]
     row = connection.execute(
         f"insert into ops.reconciliation ({', '.join(names)}) values ({', '.join(['%s'] * len(names))})"  # noqa: S608
-        " returning reconciliation_id",
+        " returning reconciliation_id, finished_at",
         [getattr(one, name) for name in names],
     ).fetchone()
     assert row is not None  # noqa: S101 - insert returning
-    return replace(one, reconciliation_id=int(row[0]))
+    return replace(one, reconciliation_id=int(row[0]), finished_at=row[1])
 
 
 def reconciliations_of_run(
