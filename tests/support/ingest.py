@@ -207,7 +207,8 @@ class Fleet:
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         given = settings().home / "include" / "registry"
-        (self.folder / "nodes.csv").write_text((given / "nodes.csv").read_text(encoding="utf-8"), encoding="utf-8")
+        for name in ("nodes.csv", "access.csv"):
+            (self.folder / name).write_text((given / name).read_text(encoding="utf-8"), encoding="utf-8")
         named = [(*dataset_name(dataset).split("."), *rest) for dataset, *rest in self.provisions]
         systems = {system for system, *_ in named}
         quorum = (given / "quorum.csv").read_text(encoding="utf-8").splitlines(keepends=True)
