@@ -10,6 +10,7 @@ from yingshang.errors import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from yingshang.contracts import Contract
     from yingshang.contracts.registry import Registry
@@ -27,7 +28,6 @@ def check() -> None:
     """Validate all contracts and the registry, and that generated files are up to date."""
     from yingshang.contracts import read_contracts
     from yingshang.contracts.registry import read_registry
-    from yingshang.contracts.sources import stale_files
 
     contracts, found = read_contracts()
     problems = [str(problem) for problem in found]
@@ -35,8 +35,7 @@ def check() -> None:
     problems += registry_problems
     if not found:
         problems += [
-            f"{path}: does not match the contracts: run `yingshang contracts generate`"
-            for path in stale_files(contracts)
+            f"{path}: does not match the contracts: run `yingshang contracts generate`" for path in _stale(contracts)
         ]
     _print_table(contracts, registry)
     if problems:
@@ -47,13 +46,14 @@ def check() -> None:
 def generate(
     check_only: bool = typer.Option(False, "--check", help="Write nothing; fail when a file is not up to date."),
 ) -> None:
-    """Write what derives from the contracts: dbt_project/models/staging/<system>/_sources.yml."""
+    """Write what derives from the contracts: dbt's source files, and docs/reference/personal-data.md."""
     from yingshang.contracts import load_contracts
-    from yingshang.contracts.sources import stale_files, write_sources
+    from yingshang.contracts.inventory import inventory_page, inventory_text, is_page_stale
+    from yingshang.contracts.sources import write_sources
 
     contracts = load_contracts()
     if check_only:
-        stale = stale_files(contracts)
+        stale = _stale(contracts)
         if stale:
             raise ContractError(
                 "\n".join(f"{path}: does not match the contracts: run `yingshang contracts generate`" for path in stale)
@@ -61,10 +61,44 @@ def generate(
         typer.echo("generated files: up to date")
         return
     written = write_sources(contracts)
+    if is_page_stale(contracts):
+        inventory_page().parent.mkdir(parents=True, exist_ok=True)
+        inventory_page().write_text(inventory_text(contracts), encoding="utf-8")
+        written.append(inventory_page())
     for path in written:
         typer.echo(f"{path}: written")
     if not written:
         typer.echo("generated files: up to date")
+
+
+@app.command()
+def inventory(
+    as_json: bool = typer.Option(False, "--json", help="A JSON list, with everything that is known."),
+) -> None:
+    """Every column about a person: its class, what becomes of it, and where it goes."""
+    from yingshang.contracts import load_contracts
+    from yingshang.contracts.inventory import inventory_json, personal_columns
+
+    contracts = load_contracts()
+    if as_json:
+        typer.echo(inventory_json(contracts))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("dataset", "column", "class", "becomes", "in raw as", "published in", box=SIMPLE_HEAD)
+    for one in personal_columns(contracts):
+        table.add_row(one.dataset, one.column, one.pii, one.becomes, one.landing, "\n".join(one.marts) or "none")
+    Console().print(table)
+
+
+def _stale(contracts: Mapping[str, Contract]) -> list[Path]:
+    """Generated files that are not what the contracts and models say."""
+    from yingshang.contracts.inventory import inventory_page, is_page_stale
+    from yingshang.contracts.sources import stale_files
+
+    return [*stale_files(contracts), *([inventory_page()] if is_page_stale(contracts) else [])]
 
 
 def _print_table(contracts: Mapping[str, Contract], registry: Registry) -> None:
