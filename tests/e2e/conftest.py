@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from tests.conftest import use_state
+from tests.support.receiver import Receiver, receiving
 
 from demo.airflow import Airflow
 from demo.layout import Layout
@@ -26,6 +28,7 @@ class Demo:
     """A demo that a test drives as a person would: through its command, Airflow's API and the marts."""
 
     layout: Layout
+    alerts: Receiver
 
     def command(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """`python -m demo ...`, as the make targets call it."""
@@ -39,7 +42,7 @@ class Demo:
         )
 
     def run(self, nights: int) -> subprocess.CompletedProcess[str]:
-        return self.command("run", "--profile", "tiny", "--scale", "0.02", "--nights", str(nights))
+        return self.command("run", "--profile", "tiny", "--scale", "0.02", "--nights", str(nights), "--canaries")
 
     @property
     def province(self) -> Province:
@@ -51,9 +54,23 @@ class Demo:
     def owner(self) -> psycopg.Connection[Any]:
         return psycopg.connect(dsn("owner"), autocommit=True)
 
-    def superuser(self) -> psycopg.Connection[Any]:
-        cluster = Cluster(self.layout.warehouse, port=self.layout.warehouse_port)
-        return psycopg.connect(cluster.superuser_dsn("yingshang"), autocommit=True)
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(self.layout.warehouse, port=self.layout.warehouse_port)
+
+    def superuser(self, database: str = "yingshang") -> psycopg.Connection[Any]:
+        return psycopg.connect(self.cluster.superuser_dsn(database), autocommit=True)
+
+    def processes(self) -> list[psutil.Process]:
+        """What the demo has started, by the state folder in its environment."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            environment = process.environ()
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            return False
+        return process.pid != os.getpid() and str(self.layout.state) in environment.get("YINGSHANG_STATE", "")
 
     def truth(self, night: str) -> Path:
         return self.layout.province / "truth" / f"{night}.csv"
@@ -69,12 +86,14 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     state = tmp_path_factory.mktemp("demo")
     layout = Layout(state, free_port(), free_port())
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, receiving() as (alerts, variables):
         use_state(patch, state)
+        for name, value in variables.items():
+            patch.setenv(name, value)
         patch.setenv("YINGSHANG_AIRFLOW_PORT", str(layout.airflow_port))
         patch.setenv("YINGSHANG_WAREHOUSE_PORT", str(layout.warehouse_port))
         patch.setenv("YINGSHANG_RETRY_SECONDS", "1")
-        running = Demo(layout)
+        running = Demo(layout, alerts)
         try:
             yield running
         finally:
@@ -96,6 +115,15 @@ def wait_for(owner: psycopg.Connection[Any], query: str, seconds: float = 120) -
     while owner.execute(query.encode()).fetchone() is None:
         assert time.monotonic() < end, f"no row within {seconds:.0f} s: {query}"
         time.sleep(0.2)
+
+
+def wait_for_alert(alerts: Receiver, number: int, seconds: float = 60) -> str:
+    """The text of the message of this number; callbacks are run by the dag-processor, a moment after the run."""
+    end = time.monotonic() + seconds
+    while len(alerts.got) < number:
+        assert time.monotonic() < end, f"{len(alerts.got)} messages: {alerts.got}"
+        time.sleep(0.2)
+    return alerts.got[number - 1]["message"]
 
 
 def backfill(airflow: Airflow, night: str) -> str:
@@ -120,4 +148,4 @@ def backfill(airflow: Airflow, night: str) -> str:
     raise AssertionError(f"no backfill run for {night}")
 
 
-__all__ = ["Demo", "backfill", "wait_for", "wait_for_run"]
+__all__ = ["Demo", "backfill", "wait_for", "wait_for_alert", "wait_for_run"]

@@ -8,8 +8,20 @@ import sys
 import psutil
 import pytest
 from psycopg import sql
-from tests.e2e.conftest import Demo, backfill, wait_for, wait_for_run
+from tests.e2e.conftest import Demo, backfill, wait_for, wait_for_alert, wait_for_run
+from tests.support.canaries import (
+    Needles,
+    arrived_as_tokens,
+    decrypted_with_canary,
+    leaks_in_database,
+    leaks_in_files,
+    secret_words,
+)
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+
+from simulator.canaries import MARKERS, NAME
+from yingshang import secrets
+from yingshang.settings import settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
@@ -85,7 +97,7 @@ def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> No
     with demo.superuser() as superuser:
         superuser.execute(SABOTAGE)
     demo.province.advance()
-    airflow = demo.airflow
+    airflow, told = demo.airflow, len(demo.alerts.got)
     try:
         run_id = airflow.trigger("2024-08-19")
         assert wait_for_run(airflow, run_id) == "failed"
@@ -103,7 +115,12 @@ def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> No
             (run_id,),
         ).fetchall()
     assert any("fct_bid" in reason[0] for reason in reasons), reasons
+    message = wait_for_alert(demo.alerts, told + 1)
+    assert "Publish gate failed\n- build " in message
+    assert "fct_bid (" in message
+    assert "docs/runbooks/publish-gate-failed.md" in message
     assert wait_for_run(airflow, airflow.trigger("2024-08-19")) == "success"
+    assert "Over\n- Publish gate failed" in wait_for_alert(demo.alerts, told + 2)
     with demo.reader() as reader:
         assert_marts_equal_books(reader, demo.truth("2024-08-19"))
 
@@ -125,7 +142,7 @@ def test_too_little_disk_is_one_line_before_anything_is_made(demo: Demo) -> None
 def test_a_dead_child_process_ends_the_demo_in_one_line_and_the_next_demo_mends_it(demo: Demo) -> None:
     night = demo.province.night + dt.timedelta(days=1)
     started = subprocess.Popen(
-        [sys.executable, "-m", "demo", "run", "--profile", "tiny", "--nights", "1"],
+        [sys.executable, "-m", "demo", "run", "--profile", "tiny", "--nights", "1", "--canaries"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -149,8 +166,64 @@ def test_a_dead_child_process_ends_the_demo_in_one_line_and_the_next_demo_mends_
         assert_marts_equal_books(reader, demo.truth(night.isoformat()))
 
 
+def test_after_all_this_no_persons_data_and_no_secret_stand_anywhere_in_clear(demo: Demo) -> None:
+    """Nights that went well, a node down, a refused publication, killed processes: what all of it has left."""
+    state, layout = demo.layout.state, demo.layout
+    canaries = Needles(MARKERS)
+    kept = [layout.airflow / name for name in ("fernet.key", "api.key", "jwt.key", "metadata.password")]
+    kept.append(layout.warehouse / "superuser.password")
+    secret = Needles(secret_words(state / "secrets", more=kept))
+    sources = [layout.province, demo.cluster.data]
+    ours = [state, demo.cluster.log.parent, settings().dbt_dir / "logs"]
+    assert leaks_in_files(ours, canaries, apart=sources) == []
+    assert leaks_in_files(ours, secret, apart=[*sources, *kept, state / "secrets"]) == []
+    for database in ("yingshang", "airflow"):
+        with demo.superuser(database) as superuser:
+            assert leaks_in_database(superuser, canaries) == [], database
+            assert leaks_in_database(superuser, secret) == [], database
+    with demo.owner() as owner:
+        arrived = arrived_as_tokens(owner, demo.province, secrets.keys())
+        assert arrived
+        assert all(arrived.values()), arrived
+        assert {"hotline.work_order", "trading.bid"} <= set(decrypted_with_canary(owner, secrets.keys()))
+    for process in demo.processes():
+        assert secret.within(" ".join(process.cmdline()).encode()) == set(), process.name()
+    # the search finds one: a line of a task's log, an XCom
+    log = next((layout.airflow / "logs").rglob("*.log"))
+    words = log.read_bytes()
+    log.write_bytes(words + f"refused: {NAME}".encode())
+    with demo.superuser("airflow") as superuser, superuser.transaction(force_rollback=True):
+        superuser.execute("update xcom set value = to_jsonb(%s::text) where key = 'return_value'", (NAME,))
+        assert leaks_in_database(superuser, canaries) == [f"public.xcom.value: {NAME}"]
+    assert leaks_in_files([layout.airflow / "logs"], canaries) == [
+        f"{log.relative_to(layout.airflow / 'logs')}: {NAME}"
+    ]
+    log.write_bytes(words)
+
+
+def test_nothing_listens_beyond_this_machine_and_nothing_works_as_superuser(demo: Demo) -> None:
+    demo.airflow.log_in()
+    with demo.superuser() as superuser:
+        powerful = superuser.execute(
+            "select usename, application_name from pg_stat_activity join pg_user using (usename)"
+            " where usesuper and backend_type = 'client backend' and pid <> pg_backend_pid()"
+        ).fetchall()
+        working = superuser.execute("select count(*) from pg_stat_activity where usename = 'airflow'").fetchone()
+    assert powerful == []
+    assert working
+    assert working[0] > 0, "Airflow's metadata have a login of their own"
+    listening = {
+        (process.name(), place.laddr.ip)
+        for process in demo.processes()
+        for place in process.net_connections("inet")
+        if place.status == psutil.CONN_LISTEN
+    }
+    assert listening
+    assert {ip for _, ip in listening} <= {"127.0.0.1", "::1"}, listening
+
+
 def test_stop_ends_everything_it_started_and_a_busy_port_is_one_line(demo: Demo) -> None:
-    ours = [process for process in psutil.process_iter() if _belongs_to(process, demo)]
+    ours = demo.processes()
     assert len(ours) >= 5, ours
     assert demo.command("stop").returncode == 0
     _, alive = psutil.wait_procs(ours, timeout=20)
@@ -163,15 +236,6 @@ def test_stop_ends_everything_it_started_and_a_busy_port_is_one_line(demo: Demo)
     assert done.returncode == 1
     assert f"port {demo.layout.warehouse_port}" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-
-
-def _belongs_to(process: psutil.Process, demo: Demo) -> bool:
-    try:
-        return process.pid != psutil.Process().pid and str(demo.layout.state) in process.environ().get(
-            "YINGSHANG_STATE", ""
-        )
-    except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
-        return False
 
 
 def _fingerprints(demo: Demo) -> dict[str, tuple[int, str]]:

@@ -55,12 +55,12 @@ def _forms(word: str) -> Iterator[bytes]:
 
 
 def leaks_in_files(folders: Iterable[Path], needles: Needles, *, apart: Iterable[Path] = ()) -> list[str]:
-    """``path: word`` of every file below ``folders`` that holds one; files of ``apart`` and links are left out."""
+    """``path: word`` of every file below ``folders`` that holds one; links and what is ``apart`` are left out."""
     left_out = {path.resolve() for path in apart}
     found = []
     for folder in folders:
         for path in sorted(folder.rglob("*")):
-            if path.is_symlink() or not path.is_file() or path.resolve() in left_out:
+            if path.is_symlink() or not path.is_file() or left_out & {path.resolve(), *path.resolve().parents}:
                 continue
             found += [f"{path.relative_to(folder)}: {word}" for word in sorted(_words_of(path, needles))]
     return found
