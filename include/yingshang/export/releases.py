@@ -98,11 +98,9 @@ class _Process:
                     {
                         "id": "1",
                         "description": lot["type_cn"],
-                        "classification": {
-                            "scheme": TYPE_SCHEME,
-                            "id": lot["type_code"],
-                            "description": lot["type_cn"],
-                        },
+                        "classification": _filled(
+                            {"scheme": TYPE_SCHEME, "id": lot["type_code"], "description": lot["type_cn"]}
+                        ),
                     }
                 )
             ],
