@@ -1,17 +1,15 @@
 """Alerts, from the ledger to a service: one message per run, only news, and nothing in it that came from a source."""
 
 import datetime as dt
-import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tests.conftest import Warehouse
 from tests.support.ingest import Fleet
 from tests.support.quality_ledger import add_batch, lot_rows, open_night
+from tests.support.receiver import Receiver, receiving
 
 from yingshang.alerts import KINDS, outlook
 from yingshang.cli.app import main
@@ -31,41 +29,12 @@ SECRET, CITIZEN = "hunter2-hunter2", "210101197001019999"
 """A password and a citizen's number, in every text that a source or an exception could bring."""
 
 
-class Receiver(ThreadingHTTPServer):
-    """A service that takes messages as JSON; ``status`` is what it answers."""
-
-    def __init__(self) -> None:
-        self.got: list[dict[str, str]] = []
-        self.status = 200
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if receiver.status == 200:
-                    receiver.got.append(message)
-                self.send_response(receiver.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        config = {"path": f"json://user:{SECRET}@127.0.0.1:{server.server_address[1]}/", "tag": "all"}
-        monkeypatch.setenv(
-            "AIRFLOW_CONN_YINGSHANG_ALERTS", json.dumps({"conn_type": "apprise", "extra": {"config": config}})
-        )
-        monkeypatch.setenv("YINGSHANG_ALERTS", "yingshang_alerts")
+    with receiving(SECRET) as (server, variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
         yield server
-        server.shutdown()
-        thread.join(5)
 
 
 @pytest.fixture

@@ -1,15 +1,17 @@
 """The Airflow notifier that says what is new in the ledger: one message per run, or none."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import apprise
 from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.sdk.definitions.context import Context
 
-from yingshang.alerts.kinds import KINDS
-from yingshang.alerts.message import Message
-from yingshang.alerts.model import FinishedRun
 from yingshang.errors import TransientError, YingshangError
+
+if TYPE_CHECKING:
+    from yingshang.alerts import FinishedRun, Message
 
 
 class AlertNotDelivered(TransientError):
@@ -31,7 +33,7 @@ class LedgerNotifier(AppriseNotifier):
 
     def notify(self, context: Context) -> None:
         """Send what is news. Raises AlertNotDelivered."""
-        from yingshang.alerts.said import tell
+        from yingshang.alerts import FinishedRun, tell  # not when a DAG file is parsed
 
         run = FinishedRun(context["dag"].dag_id, str(context["run_id"]), self._has_failed)
         try:
@@ -45,6 +47,8 @@ class LedgerNotifier(AppriseNotifier):
 
     def _without_ledger(self, run: FinishedRun, error: YingshangError) -> Message:
         """What can be said when the warehouse does not answer. The text of the error stays in the log."""
+        from yingshang.alerts import KINDS, Message
+
         kind = KINDS["run-failed"]
         return Message(
             f"Yingshang: {run.dag_id} failed",
