@@ -15,7 +15,13 @@ from demo.layout import DemoError, Layout
 from demo.processes import Service, wait_until
 from yingshang.settings import settings
 
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS = {
+    "api-server": (),
+    "scheduler": ("--skip-serve-logs",),  # the api-server reads the logs of this machine from its disk
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
+}
+"""Airflow's processes, with the options they get."""
 EXECUTOR = "yingshang.orchestrate.executor.PreloadedLocalExecutor"
 USER = "admin"
 PAGE = 100
@@ -47,7 +53,8 @@ class Airflow:
             "AIRFLOW__CORE__DAGS_FOLDER": str(config.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": EXECUTOR,
-            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__PARALLELISM": "8",
+            "AIRFLOW__CORE__NUM_DAG_RUNS_TO_RETAIN_RENDERED_FIELDS": "0",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__FERNET_KEY": self._secret("fernet"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
@@ -90,8 +97,8 @@ class Airflow:
         """Start what does not run yet, on migrated metadata; returns when Airflow is healthy and knows `nightly`."""
         self._write_password()
         env = self.environment()
-        for name, service in zip(COMPONENTS, self.services, strict=True):
-            service.start([sys.executable, "-m", "airflow", name], env, self.layout.airflow)
+        for (name, options), service in zip(COMPONENTS.items(), self.services, strict=True):
+            service.start([sys.executable, "-m", "airflow", name, *options], env, self.layout.airflow)
         wait_until(self._is_healthy, self.services, "Airflow", 120)
         self.log_in()
         for name, pool in pools().items():

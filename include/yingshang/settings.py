@@ -27,8 +27,11 @@ class Settings(BaseSettings):
     past_build_days: int = Field(30, description="days until a build of a past night may be dropped")
     cut_off_hour: int = Field(5, description="hour of the day (Asia/Shanghai) at which a night closes at the latest")
     schedule_until: datetime | None = Field(None, description="no scheduled runs after this time; empty: for ever")
-    mass_delete_share: float = Field(0.1, description="share of a provision's rows that reconcile closes without asking")
+    mass_delete_share: float = Field(
+        0.1, description="share of a provision's rows that reconcile closes without asking"
+    )
     mass_delete_rows: int = Field(20, description="so many rows are closed without asking, whatever their share")
+    task_workers: int = Field(4, ge=1, description="tasks of Airflow that run at once on this machine")
     retry_seconds: float = Field(20.0, description="wait before the first retry of an Airflow task")
     reader_wait_seconds: float = Field(60.0, description="how long a publication waits for readers before it ends them")
     publish_wait_seconds: float = Field(600.0, description="how long a publication waits in all before it is postponed")

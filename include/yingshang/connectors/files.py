@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import re
 import tempfile
 import time
@@ -319,6 +320,7 @@ def _filesystem(connection: Connection) -> tuple[Any, str]:
     import asyncssh
     from sshfs import SSHFileSystem
 
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)  # else 17 lines of it for each node in the task's log
     host_key = connection.query.get("host_key")
     known_hosts: Any = None
     if host_key:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
@@ -171,7 +171,15 @@ def load_registry(root: Path | None = None, *, datasets: Iterable[str] | None = 
     Raises:
         RegistryError: a line for each problem, with file and line number.
     """
-    registry, problems = read_registry(root, datasets=datasets)
+    root, known = root or settings().registry_dir, frozenset(_contract_files() if datasets is None else datasets)
+    files = sorted(path for path in root.glob("*.csv"))
+    return _load(root, known, tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
+
+
+@lru_cache(maxsize=4)
+def _load(root: Path, known: frozenset[str], _files: tuple[tuple[str, int, int], ...]) -> Registry:
+    """Read anew only when a file has changed: a night's tasks are forks of one process that has read it."""
+    registry, problems = read_registry(root, datasets=known)
     if problems:
         raise RegistryError("\n".join(problems))
     return registry

@@ -7,6 +7,7 @@ import errno
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -92,7 +93,13 @@ class NodeReport:
 
 
 def ingest_node(
-    system: str, node_code: str, run_id: str, *, again: Again | None = None, on_progress: Progress | None = None
+    system: str,
+    node_code: str,
+    run_id: str,
+    *,
+    again: Again | None = None,
+    on_progress: Progress | None = None,
+    until: Callable[[datetime | None], AbstractContextManager[None]] = lambda cut_off_at: contextlib.nullcontext(),
 ) -> NodeReport:
     """Read, check, land and load everything that a node provides of a system in the night of a run.
 
@@ -100,6 +107,7 @@ def ingest_node(
 
     Args:
         again: read the night again, also the drops that earlier runs have taken in for it.
+        until: what all reading happens within, given the night's cut-off (None: it has none).
 
     Raises:
         UsageError: there is no such run, or the node provides nothing of the system.
@@ -127,7 +135,7 @@ def ingest_node(
                 f" {run.night}: see include/registry/provisions.csv"
             )
         contracts = load_contracts()
-        with only_one(connection, system, node_code):
+        with until(run.cut_off_at), only_one(connection, system, node_code):
             node = _Node(
                 connection,
                 secrets.keys(),

@@ -3,7 +3,11 @@
 A night has over a hundred short tasks; each is a fork of a worker. Importing polars, Arrow and ADBC takes longer than
 reading a small county, and Great Expectations and dbt take seconds: loaded before the fork, every task has them at once
 and shares their memory. The modules are imported only, never used, before the fork: they start no work of their own.
-See docs/adr/0006-executor.md.
+
+Each round of the scheduler looks at every task of every running night, and while tasks end all the time it goes round
+without a pause: that took as long as the tasks themselves. Here a round takes ROUND_SECONDS at least, and so that no
+worker waits for the next one, more tasks are taken than there are workers: `[core] parallelism` tasks are taken,
+YINGSHANG_TASK_WORKERS (4) run at once. See docs/adr/0006-executor.md.
 """
 
 import logging
@@ -15,6 +19,7 @@ from airflow.executors.local_executor import LocalExecutor
 from yingshang.contracts import load_contracts
 from yingshang.contracts.registry import load_registry
 from yingshang.errors import YingshangError
+from yingshang.settings import settings
 
 MODULES = (
     "airflow.sdk.definitions.decorators",  # what a DAG file imports by name, which airflow.sdk loads when asked
@@ -46,6 +51,8 @@ MODULES = (
     "yingshang.publish",
 )
 
+ROUND_SECONDS = 0.5
+
 log = logging.getLogger(__name__)
 
 
@@ -63,4 +70,17 @@ class PreloadedLocalExecutor(LocalExecutor):
         except YingshangError as error:  # the scheduler goes on: each task that needs them fails with the same words
             log.warning("%s", error)
         log.info("%d modules loaded before the workers fork, in %.1f s", len(MODULES), time.monotonic() - began)
+        self._round_began = time.monotonic()
         super().start()
+
+    def heartbeat(self) -> None:
+        """Hand on what is due; wait until the scheduler's round has lasted ROUND_SECONDS; take in what has ended."""
+        super().heartbeat()
+        time.sleep(max(0.0, self._round_began + ROUND_SECONDS - time.monotonic()))
+        self._round_began = time.monotonic()
+        self.sync()
+
+    def _spawn_workers_with_gc_freeze(self, spawn_number: int) -> None:
+        wanted = min(spawn_number, settings().task_workers - len(self.workers))
+        if wanted > 0:
+            super()._spawn_workers_with_gc_freeze(wanted)  # type: ignore[no-untyped-call]

@@ -78,12 +78,8 @@ def ingest_node(system: str, node_code: str, run_id: str) -> dict[str, Any]:
 def _ingest_until_cut_off(system: str, node_code: str, run_id: str) -> object:
     from yingshang.ingest import ingest_node as step
     from yingshang.orchestrate.cut_off import reading_until
-    from yingshang.warehouse import ledger, session
 
-    with session("ingest") as connection:
-        run = ledger.night_run(connection, run_id)
-    with reading_until(run.cut_off_at if run else None, f"{system} of {node_code}"):
-        return step(system, node_code, run_id)
+    return step(system, node_code, run_id, until=lambda at: reading_until(at, f"{system} of {node_code}"))
 
 
 def close_night(run_id: str) -> dict[str, Any]:
