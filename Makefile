@@ -3,6 +3,7 @@ PYTHON ?= python3
 SCALE ?= 0.02
 NIGHTS ?= 3
 SEED ?= 1
+SYSTEMS ?=
 FAULT_ROUNDS ?= 10
 TEST_WORKERS ?= 2
 BIN := .venv/bin
@@ -10,11 +11,12 @@ READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop clean test faults lint types format bench docs lock bi bi-stop
+.PHONY: help setup demo stop clean test faults lint types format bench bench-bi docs lock bi bi-stop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  options: SCALE=$(SCALE) (1 = the published sizes) NIGHTS=$(NIGHTS) SEED=$(SEED) PYTHON=$(PYTHON)"
+	@echo "           SYSTEMS=trading,hotline (only these of the four; default all)"
 
 setup: $(READY) ## create the environment in .venv from the hashed lock
 
@@ -27,8 +29,8 @@ $(READY): requirements/lock.txt requirements/bootstrap.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-demo: $(READY) ## the first load and the nights after it, end to end (SCALE= NIGHTS= SEED=); again: goes on
-	@$(BIN)/python -m demo run --scale $(SCALE) --nights $(NIGHTS) --seed $(SEED)
+demo: $(READY) ## the first load and the nights after it, end to end (SCALE= NIGHTS= SEED= SYSTEMS=); again: goes on
+	@$(BIN)/python -m demo run --scale $(SCALE) --nights $(NIGHTS) --seed $(SEED) --systems '$(SYSTEMS)'
 
 stop: $(READY) ## end everything that the demo started
 	@$(BIN)/python -m demo stop
@@ -63,6 +65,9 @@ format: $(READY) ## format Python and SQL
 
 bench: $(READY) ## benchmarks: ratios measured in one run (not tests)
 	@$(BIN)/python tests/bench/bench_ingest.py
+
+bench-bi: $(READY) ## how long dashboards wait: 20 queries by 20 clients on the running demo, while publications flip
+	@$(BIN)/python tests/bench/bench_bi.py $(BENCH_ARGS)
 
 docs: $(READY) ## the pages about the models (dbt docs) in .state/docs; with types and rows if the demo runs
 	@$(BIN)/yingshang docs

@@ -23,6 +23,7 @@ def run(
     scale: Annotated[float, typer.Option(help="size of the province; 1 = the published sizes", min=0.001)] = 0.02,
     nights: Annotated[int, typer.Option(help="nights to run", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="seed of the simulated province")] = 1,
+    systems: Annotated[str, typer.Option(help="only these systems, separated by commas; empty: all")] = "",
     profile: Annotated[str | None, typer.Option(help="`tiny`: a province of 11 nodes, for tests", hidden=True)] = None,
     canaries: Annotated[
         bool, typer.Option("--canaries", help="plant invented persons, for tests", hidden=True)
@@ -30,6 +31,7 @@ def run(
 ) -> None:
     """Start everything and run nights; a second call continues with the nights that follow."""
     from demo.nights import published_night, run_night
+    from demo.registry import systems_of
     from demo.report import print_report
     from demo.stack import Options, Stack
     from yingshang.warehouse import dsn
@@ -37,7 +39,8 @@ def run(
     began = time.monotonic()
     stack = Stack(layout())
     with console.status("starting") as status:
-        airflow = stack.up(Options(scale, seed, profile, canaries), lambda what: status.update(f"starting: {what}"))
+        options = Options(scale, seed, profile, canaries, systems_of(systems))
+        airflow = stack.up(options, lambda what: status.update(f"starting: {what}"))
     console.print(f"started in {time.monotonic() - began:.0f} s · Airflow {airflow.url}")
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

@@ -1,6 +1,7 @@
 """The marts beside the simulated province's own books: live keys and sums per system, dataset, node and class."""
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -99,12 +100,12 @@ def totals_in_marts(reader: Connection[Any]) -> dict[Key, Total]:
     return {(row[0], row[1], row[2], row[3]): Total(*row[4:]) for row in rows}
 
 
-def totals_in_books(truth_csv: Path) -> dict[Key, Total]:
-    """The same from the simulator's own books."""
+def totals_in_books(truth_csv: Path, systems: Collection[str] = ()) -> dict[Key, Total]:
+    """The same from the simulator's own books, of these systems (none named: all)."""
     found: dict[Key, Total] = {}
     with truth_csv.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if int(row["live_keys"]) == 0:
+            if int(row["live_keys"]) == 0 or (systems and row["system"] not in systems):
                 continue
             found[row["system"], row["dataset"], row["node_code"], row["type_code"]] = Total(
                 int(row["live_keys"]),
@@ -115,9 +116,9 @@ def totals_in_books(truth_csv: Path) -> dict[Key, Total]:
     return found
 
 
-def differences(reader: Connection[Any], truth_csv: Path) -> list[str]:
+def differences(reader: Connection[Any], truth_csv: Path, systems: Collection[str] = ()) -> list[str]:
     """A line for each system, dataset, node and class whose totals differ between marts and books, to the cent."""
-    marts, books = totals_in_marts(reader), totals_in_books(truth_csv)
+    marts, books = totals_in_marts(reader), totals_in_books(truth_csv, systems)
     return [
         f"{key}: marts {marts.get(key)}, books {books.get(key)}"
         for key in sorted(marts.keys() | books.keys())

@@ -6,10 +6,11 @@ is held to these: exactly, with the basis ``simulated``.
 
 import csv
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
+from demo.layout import DemoError
 from simulator import Province
 from yingshang.contracts.registry import PublishedFigure, load_registry
 from yingshang.settings import PROJECT_ROOT
@@ -17,12 +18,13 @@ from yingshang.settings import PROJECT_ROOT
 Rows = list[dict[str, str]]
 
 
-def write_registry(folder: Path, province: Province) -> Path:
+def write_registry(folder: Path, province: Province, systems: Collection[str] = ()) -> Path:
     """Write the project's registry, cut down to ``province`` and expecting its figures, to ``folder``; returns it.
 
     Args:
         folder: made when it does not exist; files in it are replaced.
         province: generated. Its figures are those of its last night.
+        systems: only these are read; empty: all. Figures of the others stay, and are incomplete: no node provides them.
     """
     given = PROJECT_ROOT / "include" / "registry"
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,12 +34,32 @@ def write_registry(folder: Path, province: Province) -> Path:
     providers = {node.code for node in province.nodes()}
     above = {node.city for node in province.nodes()}
     _rewrite(folder / "nodes.csv", lambda rows: (row for row in rows if row["node_code"] in providers | above))
-    _rewrite(folder / "provisions.csv", lambda rows: (row for row in rows if row["node_code"] in providers))
+    _rewrite(
+        folder / "provisions.csv",
+        lambda rows: (
+            row for row in rows if row["node_code"] in providers and (not systems or row["system"] in systems)
+        ),
+    )
+    _rewrite(folder / "quorum.csv", lambda rows: (row for row in rows if not systems or row["system"] in systems))
     _rewrite(folder / "access.csv", lambda rows: (row for row in rows if row["division_code"] in providers | above))
     true = {str(name): Decimal(value) for name, value in province.figures().select("figure", "value").iter_rows()}
     published = load_registry(given).figures
     _rewrite(folder / "figure_expectations.csv", lambda rows: _expectations(rows, published, true))
     return folder
+
+
+def systems_of(text: str) -> tuple[str, ...]:
+    """Names of systems separated by commas, none for an empty text.
+
+    Raises:
+        DemoError: there is no such system.
+    """
+    asked = {name.strip() for name in text.split(",") if name.strip()}
+    known = load_registry(PROJECT_ROOT / "include" / "registry").systems
+    unknown = sorted(asked - set(known))
+    if unknown:
+        raise DemoError(f"there is no system {', '.join(unknown)}: give some of {','.join(known)}, separated by commas")
+    return tuple(name for name in known if name in asked)
 
 
 def holds(figure: PublishedFigure, value: Decimal) -> bool:

@@ -1,6 +1,7 @@
 """The demo's last table: what was read, loaded and published, and where to look further."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from demo.airflow import USER, Airflow
 from demo.books import Key, Total, differences, totals_in_books, totals_in_marts
 from demo.layout import DemoError
 from yingshang.cli.figures import figures_table, summary
+from yingshang.contracts.registry import load_registry
 from yingshang.quality.figures import PublishedFigures, published_figures
+from yingshang.quality.scorecard import SourceLevel, published_levels
 from yingshang.warehouse import dsn
 
 SHOWN_DIFFERENCES = 3
@@ -61,15 +64,17 @@ class Answers:
     in_marts: Counter[tuple[str, str]]
     in_books: Counter[tuple[str, str]]
     differences: list[str]
+    levels: list[SourceLevel]
     span: tuple[int, int, float, int]
     nights: list[tuple[str, int, int, int, int, str]]
 
 
 def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: float) -> None:
     """Print the tables; marts are read as the BI tool's role reads them."""
-    answers = _ask(truth_csv)
+    answers = _ask(truth_csv, load_registry().systems)
     console.print(_rows(answers))
     console.print(_provisions(answers))
+    console.print(_levels(answers.levels))
     nights = Table(title="Nights", title_justify="left")
     for name in ("night", "nodes arrived", "checks passed", "published"):
         nights.add_column(name, justify="left" if name in ("night", "published") else "right")
@@ -128,6 +133,31 @@ def _provisions(answers: Answers) -> Table:
     return table
 
 
+def _levels(levels: Sequence[SourceLevel]) -> Table:
+    table = Table(
+        title="Quality of the sources: nodes by level, as `yingshang status` shows them", title_justify="left"
+    )
+    table.add_column("system")
+    for name in ("A", "B", "C", "D", "rows of the night", "quarantined", "most frequent shortcoming"):
+        table.add_column(name, justify="left" if name.startswith("most") else "right")
+    for system in dict.fromkeys(one.system for one in sorted(levels, key=lambda one: _place(one.system))):
+        cards = [one for one in levels if one.system == system]
+        nodes = Counter(one.quality_level for one in cards)
+        why = Counter(reason for one in cards for reason in (one.shortcomings or "").split(", ") if reason)
+        table.add_row(
+            system,
+            *(f"{nodes[level]:,}" for level in "ABCD"),
+            f"{sum(one.night_source_rows for one in cards):,}",
+            f"{sum(one.night_quarantined_rows for one in cards):,}",
+            ", ".join(f"{reason} ({number} nodes)" for reason, number in why.most_common(1)) or "none",
+        )
+    return table
+
+
+def _place(system: str) -> int:
+    return load_registry().systems.index(system)
+
+
 def _plain_dsn() -> str:
     """The reader's DSN without the session options that the program adds for itself."""
     return dsn("bi_reader").partition("?")[0]
@@ -153,7 +183,7 @@ def _keys(totals: dict[Key, Total]) -> Counter[tuple[str, str]]:
     return counted
 
 
-def _ask(truth_csv: Path) -> Answers:
+def _ask(truth_csv: Path, systems: Sequence[str]) -> Answers:
     with psycopg.connect(dsn("owner")) as owner, psycopg.connect(dsn("bi_reader")) as reader:
         span = reader.execute(SPAN).fetchone()
         if span is None:
@@ -163,8 +193,9 @@ def _ask(truth_csv: Path) -> Answers:
             provisions=reader.execute(PROVISIONS).fetchall(),
             figures=published_figures(),
             in_marts=_keys(totals_in_marts(reader)),
-            in_books=_keys(totals_in_books(truth_csv)),
-            differences=differences(reader, truth_csv),
+            in_books=_keys(totals_in_books(truth_csv, systems)),
+            differences=differences(reader, truth_csv, systems),
+            levels=published_levels(),
             span=span,
             nights=owner.execute(NIGHTS).fetchall(),
         )

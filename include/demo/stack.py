@@ -27,12 +27,13 @@ WAREHOUSE_DSN = "YINGSHANG_WAREHOUSE_DSN"
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may choose: size and seed of the province."""
+    """What a person may choose: size and seed of the province, and which of its systems are read (none named: all)."""
 
     scale: float
     seed: int
     profile: str | None = None
     has_canaries: bool = False
+    systems: tuple[str, ...] = ()
 
 
 class Stack:
@@ -64,7 +65,7 @@ class Stack:
             if not self.simulated.is_generated:
                 say("simulated province: making its history (Airflow's metadata meanwhile)")
                 self._generate(options)
-            write_registry(self.layout.registry, self.simulated)
+            write_registry(self.layout.registry, self.simulated, options.systems)
             say("simulated province: starting its servers")
             self._start_province()
             migrating.result()

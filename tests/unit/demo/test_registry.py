@@ -2,11 +2,15 @@
 
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
-from demo.registry import holds
-from yingshang.contracts.registry import PublishedFigure
+from demo.layout import DemoError
+from demo.registry import holds, systems_of, write_registry
+from yingshang.contracts.registry import PublishedFigure, load_registry
 
 
 def figure(value: str, rule: str) -> PublishedFigure:
@@ -31,3 +35,29 @@ def figure(value: str, rule: str) -> PublishedFigure:
 def test_a_value_agrees_with_a_published_one_by_its_rule(published: str, rule: str, value: str, expected: bool) -> None:
     """Rounded half away from zero, as the warehouse rounds."""
     assert holds(figure(published, rule), Decimal(value)) is expected
+
+
+class OneCity:
+    """A province of one city, without a history."""
+
+    def nodes(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(code="210000", city=""), SimpleNamespace(code="210100", city="210100")]
+
+    def figures(self) -> pl.DataFrame:
+        return pl.DataFrame({"figure": ["transaction_types"], "value": ["7"]})
+
+
+def test_a_province_of_which_some_systems_are_read_owes_nothing_of_the_others(tmp_path: Path) -> None:
+    """Nodes and figures stay: a figure that nobody provides is incomplete, no smaller number."""
+    chosen = systems_of(" hotline,trading")
+    assert set(chosen) == {"trading", "hotline"}
+    registry = load_registry(write_registry(tmp_path, OneCity(), chosen))
+    assert set(registry.systems) == set(chosen)
+    assert {(one.system, one.node_code) for one in registry.provisions} == {
+        (system, node) for system in chosen for node in ("210000", "210100")
+    }
+    assert {one.system for one in registry.figures.values()} == {"trading", "supervision", "hotline", "sunshine"}
+    write_registry(tmp_path, OneCity(), systems_of(""))
+    assert len(load_registry(tmp_path).systems) == 4
+    with pytest.raises(DemoError, match="no system tradin: give some of hotline,"):
+        systems_of("tradin")
