@@ -23,8 +23,8 @@ CLOSED = dt.datetime(2024, 8, 14, 2, tzinfo=dt.UTC)
 EVIL = '<script>alert("x")</script> & "quoted"'
 FIGURES = """
 create table {table} as select
-    'lots'::text as figure, 'trading'::text as system, 'over 10 lots'::text as statement, 10::numeric as published_value,
-    'lots'::text as unit, 'greater'::text as rule, {value}::numeric as value, 10::numeric as expected_value,
+    'lots'::text as figure, 'trading'::text as system, 'over 10 lots'::text as statement,
+    10::numeric as published_value, 'lots'::text as unit, 'greater'::text as rule, {value}::numeric as value, 10::numeric as expected_value,
     {value}::numeric as current_value, 'published'::text as basis,
     case when {value} > 10 then 'holds' else 'differs' end as verdict, null::text as missing_node_codes,
     0 as oldest_contribution_nights, {slot}::text as _slot, {build}::bigint as _build_id
@@ -32,7 +32,8 @@ create table {table} as select
 LEVELS = """
 create table {table} as select
     'trading'::text as system, '210300'::text as node_code, '鞍山市'::text as node_name, {level}::text as quality_level,
-    {level}::text as node_quality_level, 'missing'::text as shortcomings, {slot}::text as _slot, {build}::bigint as _build_id
+    {level}::text as node_quality_level, 'missing'::text as shortcomings,
+    {slot}::text as _slot, {build}::bigint as _build_id
 """
 
 
@@ -66,7 +67,7 @@ def night(warehouse):
     with warehouse.connect("ingest") as db:
         run = open_night(db)
         good = add_batch(db, "210200", lot_rows("210200", 3))
-        add_batch(db, "210300", lot_rows("210300", 3), drift={"added": ["NEW_COLUMN"]})
+        add_batch(db, "210300", lot_rows("210300", 3), drift={"extra": ["NEW_COLUMN"], "missing": ["BID_SECTION_NAME"]})
         for node, outcome in (("210200", "loaded"), ("210300", "loaded"), ("210500", "nothing_to_send")):
             ledger.record_provision(db, run, "trading", "lot", node, outcome)
         ledger.record_provision(db, run, "trading", "lot", "210600", "failed", error=TimeoutError(EVIL))
@@ -96,20 +97,32 @@ def test_a_night_that_published_nothing_has_a_report_that_says_why_and_what_to_d
     assert "never came" in said
     assert "not judged: the landing gate did not run to its end" in said
     assert "required:BID_SECTION_NAME (1)" in said
-    assert "added: NEW_COLUMN" in said
+    assert "extra: 1 (named in ops.batch.drift)" in said
+    assert "missing: BID_SECTION_NAME" in said
+    assert "TimeoutError: see the log of its task" in said
     assert "There are no figures: nothing that holds them has been published yet." in said
-    assert "SECRET" not in said
+    for hidden in ("SECRET", "NEW_COLUMN", "alert("):
+        assert hidden not in said, "what a source has written stays in the ledger"
 
 
-def test_the_page_is_self_contained_and_readable_by_all(night, builder) -> None:
+def test_the_page_is_self_contained_and_readable_by_all(warehouse, night, builder) -> None:
     one = publisher(builder)
-    one.build(NIGHT, night)
+    built = one.build(NIGHT, night)
+    with warehouse.connect("publish") as db:
+        db.execute(
+            "insert into ops.check_result (run_id, stage, suite, expectation, severity, is_success, build_id, message)"
+            " values (%s, 'publish', 'fct_deal', 'sums', 'warn', false, %s, %s)",
+            (night, built.build_id, EVIL),
+        )
     page = write_report(night).path.read_text(encoding="utf-8")
     tree = html.fromstring(page)
-    assert "<script" not in page.lower(), "what a source sends is shown as text"
+    assert "<script" not in page.lower(), "what a message says is shown as text"
     assert 'alert("x")' in tree.text_content()
     assert not re.findall(r"(?:src|href)=[\"'](?!#|index\.html)[^\"']+|@import|url\(", page)
-    assert set(re.findall(r"https?://[^\"'< ]+", page)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert set(re.findall(r"https?://[^\"'< ]+", page)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
     tables = tree.findall(".//table")
     assert tables
     for table in tables:
@@ -189,7 +202,7 @@ def test_a_failed_build_a_stopped_gate_and_a_late_night_say_so(warehouse, night,
     builder.error = "the model fct_deal failed\nwith details"
     with pytest.raises(BuildError):
         publisher(builder).build(NIGHT, night)
-    assert "build 1 failed (the model fct_deal failed); readers have nothing yet" in write_report(night).headline
+    assert "build 1 failed: see the log of the task build; readers have nothing yet" in write_report(night).headline
     builder.error = None
     stopped = publisher(builder, audit=lambda build_id: Verdict(False, "the sums differ"))
     built = stopped.build(NIGHT, night)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
 from psycopg.rows import class_row
 
+from yingshang import errors
 from yingshang.contracts.registry import Registry, load_registry
 from yingshang.errors import RegistryError, UsageError
 from yingshang.publish.announcement import Announcement
@@ -18,6 +19,7 @@ from yingshang.warehouse import PgConnection, session
 T = TypeVar("T")
 SHOWN_NIGHTS = 14
 """Nights of the chart of rows per night."""
+SHOWN_MODELS = 5
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Build:
-    """The run's last build of the marts."""
+    """The run's last build of the marts. ``broken``: the models and tests that failed in it."""
 
     build_id: int
     kind: str
     outcome: str | None
-    error: str | None
+    broken: list[str]
     started_at: dt.datetime
     finished_at: dt.datetime | None
 
@@ -290,7 +292,8 @@ def _why(run: Run, build: Build | None, failed: tuple[FailedCheck, ...], live: P
     if build.outcome is None:
         return f"build {build.build_id} was broken off: clear the task build; {stays}"
     if build.outcome == "failed":
-        return f"build {build.build_id} failed ({_first_line(build.error)}); {stays}"
+        models = ", ".join(build.broken[:SHOWN_MODELS]) or "see the log of the task build"
+        return f"build {build.build_id} failed: {models}; {stays}"
     stops = [one.message for one in failed if one.stage == "publish" and one.severity == "stop"]
     if stops:
         more = f" and {len(stops) - 1} more" if len(stops) > 1 else ""
@@ -301,15 +304,10 @@ def _why(run: Run, build: Build | None, failed: tuple[FailedCheck, ...], live: P
     )
 
 
-def _first_line(text: str | None) -> str:
-    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
-    return lines[0] if lines else "without a message"
-
-
 def _absences(connection: PgConnection, registry: Registry, asked: Mapping[str, Any]) -> tuple[Absence, ...]:
     grouped: dict[tuple[Any, ...], list[str]] = {}
-    for system, dataset, node, outcome, reason, last in connection.execute(_ABSENCES, asked):
-        grouped.setdefault((system, node, outcome, last, reason), []).append(dataset)
+    for system, dataset, node, outcome, error_type, last in connection.execute(_ABSENCES, asked):
+        grouped.setdefault((system, node, outcome, last, _reason(outcome, error_type)), []).append(dataset)
     night: dt.date = asked["night"]
     found = [
         Absence(
@@ -327,12 +325,28 @@ def _absences(connection: PgConnection, registry: Registry, asked: Mapping[str, 
     return tuple(sorted(found, key=lambda one: (one.nights is not None, -(one.nights or 0), one.system, one.node_code)))
 
 
+def _reason(outcome: str, error_type: str | None) -> str:
+    """What kind of failure it was. The text of an error stays in the ledger: it may quote a row or a connection."""
+    if outcome == "not_provided":
+        return "nothing was heard of it before the night closed"
+    kind = getattr(errors, error_type or "", None)
+    said = " ".join((kind.__doc__ or "").split()) if isinstance(kind, type) else "see the log of its task"
+    return f"{error_type or 'failed'}: {said}"
+
+
 def _drifts(connection: PgConnection, registry: Registry, asked: Mapping[str, Any]) -> tuple[Drift, ...]:
     found = []
     for system, dataset, node, drift in connection.execute(_DRIFTS, asked):
-        columns = "; ".join(f"{kind}: {', '.join(map(str, said))}" for kind, said in sorted(drift.items()))
+        columns = "; ".join(_drifted(kind, said) for kind, said in sorted(drift.items()))
         found.append(Drift(system, dataset, node, _name(registry, node), columns))
     return tuple(found)
+
+
+def _drifted(kind: str, said: Collection[object]) -> str:
+    """Columns of the contract by name; what a source has added is counted, since its names are not ours."""
+    if kind == "extra":
+        return f"extra: {len(said)} (named in ops.batch.drift)"
+    return f"{kind}: {', '.join(map(str, said))}"
 
 
 def _overdue(registry: Registry, summary: Summary | None) -> tuple[tuple[str, str, int], ...]:
@@ -380,8 +394,13 @@ order by publication_id desc limit 1
 """
 
 _BUILD: LiteralString = """
-select build_id, kind, outcome, error, started_at, finished_at
-from ops.build where run_id = %(run)s and slot is not null order by build_id desc limit 1
+select
+    b.build_id, b.kind, b.outcome, b.started_at, b.finished_at,
+    array(
+        select distinct split_part(d.node_id, '.', 3) from ops.dbt_result as d
+        where d.build_id = b.build_id and d.status in ('error', 'fail') and split_part(d.node_id, '.', 3) <> ''
+    ) as broken
+from ops.build as b where run_id = %(run)s and slot is not null order by build_id desc limit 1
 """
 
 _ADMITTED: LiteralString = """
@@ -434,11 +453,7 @@ provided as (
     where p.outcome = 'nothing_to_send' and r.night <= %(night)s
 )
 select
-    p.system, p.dataset, p.node_code, p.outcome,
-    -- the error of a node is told once for all of its datasets
-    regexp_replace(coalesce(p.error_type || ': ', '') || coalesce(
-        nullif(p.error, ''), case p.outcome when 'not_provided' then 'nothing was heard of it' else 'no message' end
-    ), '^(\\S+: )\\S+ of node \\d+, night [-0-9]+: ', '\\1'),
+    p.system, p.dataset, p.node_code, p.outcome, p.error_type,
     (
         select max(o.night) from provided as o
         where o.system = p.system and o.dataset = p.dataset and o.node_code = p.node_code
