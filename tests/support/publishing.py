@@ -15,6 +15,7 @@ from yingshang.publish.machine import Publisher
 from yingshang.publish.model import Build, BuildOutcome, BuildReport, Limits, NodeResult, Plan, Publication, SlotName
 from yingshang.publish.readers import ReaderGuard
 from yingshang.warehouse import connect
+from yingshang.warehouse.rights import MartRights
 
 NIGHT = dt.date(2024, 8, 13)
 MARTS = ("fct_deal", "fct_offer", "rpt_total")
@@ -32,9 +33,11 @@ class SqlBuilder:
     error: str | None = None
     during: Callable[[Build], None] | None = None
     builds: list[Build] = field(default_factory=list)
+    rights: dict[str, MartRights] = field(default_factory=dict)
 
     def plan(self, slot: SlotName, last_success: int | None) -> Plan:
-        return Plan(self.marts, self.code_version)
+        rights = {mart: self.rights.get(mart, MartRights("public")) for mart in self.marts}
+        return Plan(self.marts, self.code_version, rights=rights)
 
     def run(self, plan: Plan, build: Build) -> BuildOutcome:
         self.builds.append(build)
@@ -103,6 +106,7 @@ def publisher(builder: SqlBuilder | None = None, **changes: Any) -> Publisher:
     arguments: dict[str, Any] = {
         "builder": builder or SqlBuilder(),
         "audit": gate,
+        "probe": lambda build_id: Verdict(True),  # who may see what: test_access.py
         "provisions": lambda night: (),
         "limits": QUICK,
     }

@@ -22,11 +22,12 @@ from yingshang import secrets
 from yingshang.errors import BuildError, CredentialError
 from yingshang.publish.model import SLOTS, Build, BuildOutcome, Check, NodeResult, Plan, SlotName
 from yingshang.settings import settings
+from yingshang.warehouse.rights import MartRights, read_rights
 
 log = logging.getLogger(__name__)
 
 CONNECTION = "warehouse_transform"
-MARTS_FOLDER = "marts"
+MARTS_FOLDER, CONTEXT_FOLDER = "marts", "context"
 SERVABLE = ("table", "incremental")
 MODIFIED = "state:modified+"
 REBUILD_VARIABLE = "YINGSHANG_DBT_REBUILD"
@@ -60,11 +61,11 @@ class DbtBuilder:
         """
         self._manifest = None
         self._manifest = self._invoke(slot, ["parse"]).result
-        marts = _marts(self._manifest)
+        rights = _marts(self._manifest)
         needs_full = None
         if last_success is not None and not self._kept(slot, last_success).is_file():
             needs_full = f"the manifest of build {last_success} is not here"
-        return Plan(marts, _code_version(self._manifest), needs_full)
+        return Plan(tuple(rights), _code_version(self._manifest), needs_full, rights)
 
     def run(self, plan: Plan, build: Build) -> BuildOutcome:
         """Build. Failures of nodes are in the outcome's error; nothing is raised for them."""
@@ -82,7 +83,8 @@ class DbtBuilder:
         """As :meth:`plan`, for a schema of its own."""
         self._manifest = None
         self._manifest = self._invoke(schema, ["parse"]).result
-        return Plan(_marts(self._manifest), _code_version(self._manifest))
+        rights = _marts(self._manifest)
+        return Plan(tuple(rights), _code_version(self._manifest), rights=rights)
 
     def run_past(self, schema: str) -> BuildOutcome:
         """Build everything in a schema of its own, from nothing.
@@ -192,19 +194,40 @@ class DbtBuilder:
         return self._folder(slot) / "last" / f"{build_id}.json"
 
 
-def _marts(manifest: Any) -> tuple[str, ...]:
-    """Names of the tables of all models under models/marts."""
-    found, wrong = [], []
+def _marts(manifest: Any) -> dict[str, MartRights]:
+    """All models under models/marts by the names of their tables, in order, with who may see them."""
+    found, wrong = {}, []
     for node in manifest.nodes.values():
         if node.resource_type == "model" and node.fqn[1:2] == [MARTS_FOLDER] and node.config.enabled:
-            found.append(node.alias)
+            columns = {name: dict(column.config.meta or column.meta) for name, column in node.columns.items()}
+            found[node.alias] = read_rights(node.alias, node.config.meta, columns)
+            inner = _internal_source(manifest, node.unique_id)
+            if found[node.alias].sensitivity == "public" and inner:
+                raise BuildError(f"mart {node.alias} is public, but reads {inner}, which is internal by its contract")
             if node.config.materialized not in SERVABLE:
                 wrong.append(f"{node.name} ({node.config.materialized})")
     if wrong:
         raise BuildError(f"only tables can be served; these marts are none: {', '.join(sorted(wrong))}")
     if not found:
         raise BuildError("the dbt project has no models under models/marts: there is nothing to publish")
-    return tuple(sorted(found))
+    return dict(sorted(found.items()))
+
+
+def _internal_source(manifest: Any, unique_id: str) -> str | None:
+    """A source that a model reads, on whatever way, whose contract says that it is internal."""
+    waiting, seen = [unique_id], set()
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        source = manifest.sources.get(one)
+        if source is not None and source.config.meta.get("sensitivity", source.meta.get("sensitivity")) == "internal":
+            return f"{source.source_name}.{source.name}"
+        node = manifest.nodes.get(one)
+        if node is not None and node.resource_type == "model" and node.fqn[1:2] != [CONTEXT_FOLDER]:
+            waiting += node.depends_on.nodes
+    return None
 
 
 def _code_version(manifest: Any) -> str:

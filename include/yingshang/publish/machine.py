@@ -38,6 +38,8 @@ from yingshang.publish.model import (
 )
 from yingshang.publish.readers import Patience, ReaderGuard
 from yingshang.publish.session import Session, brief_transaction, publisher_session
+from yingshang.warehouse.access import keep_access
+from yingshang.warehouse.rights import saved_rights
 
 log = logging.getLogger(__name__)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -49,6 +51,7 @@ class Publisher:
     Args:
         builder: what builds a slot; default dbt.
         audit: the publish gate; default :func:`yingshang.quality.audit`.
+        probe: whether every role sees what it should; default :func:`yingshang.quality.probe`.
         provisions: who owes data of a night; default the registry.
         guard: the waits for readers.
         limits: default from the settings.
@@ -60,6 +63,7 @@ class Publisher:
         *,
         builder: Builder | None = None,
         audit: Callable[[int], AuditVerdict] | None = None,
+        probe: Callable[[int], AuditVerdict] | None = None,
         provisions: Callable[[dt.date], tuple[Provision, ...]] | None = None,
         guard: ReaderGuard | None = None,
         limits: Limits | None = None,
@@ -67,6 +71,7 @@ class Publisher:
     ) -> None:
         self._builder = builder or _dbt_builder()
         self._audit = audit or _quality_audit
+        self._probe = probe or _quality_probe
         self._provisions = provisions or _provisions_of_night
         self._guard = guard or ReaderGuard()
         self._limits = limits or Limits.from_settings()
@@ -86,6 +91,7 @@ class Publisher:
         today = dt.datetime.now(SHANGHAI).date()
         if night >= today:
             raise UsageError(f"night {night} has not ended: in Shanghai it is {today}")
+        keep_access()
         with self._entered() as session:
             live = ledger.live(session.conn)
             if live and night < live.night:
@@ -99,6 +105,7 @@ class Publisher:
             before = ledger.last_success(session.conn, slot)
             self._at_step("plan")
             plan = self._builder.plan(slot, before[0] if before else None)
+            _check_rights(plan)
             waited = self._free(session, slot)
             build, why = self._start(session, slot, plan, night, run_id, full)
             outcome = self._run(session, plan, build)
@@ -143,6 +150,7 @@ class Publisher:
         """
         if build_id is None:
             return Publication(None, "none", None, None, None, 0, None, reason="nothing to publish")
+        keep_access()
         with self._entered() as session:
             asked, build_id = build_id, _standing_for(session, build_id)
             if asked != build_id:
@@ -164,7 +172,6 @@ class Publisher:
                     f"{slot.slot}: rows of another build than {build_id} in {', '.join(foreign)}. Nothing was"
                     " published; the next build of the slot is a full one"
                 )
-            serving.ensure_publication_view(session.conn)
             missing = ledger.missing_nodes(session.conn, self._provisions(slot.night), slot.night, slot.seq)
             self._at_step("wait before flip")
             waited = self._guard.before_flip(session.monitor, session.own, self._limits, slot.attached_at)
@@ -186,6 +193,14 @@ class Publisher:
             raise AuditFailed(
                 f"the publish gate stopped build {build_id} (night {slot.night}): {verdict}. Nothing was published,"
                 " the last publication stays. See ops.check_result and the Data Docs"
+            )
+        self._at_step("probe")
+        sight = self._probe(build_id)
+        if not sight.passed:
+            ledger.set_slot(session.conn, slot.slot, "bad", reason=f"the probe of build {build_id} failed")
+            raise AuditFailed(
+                f"the publish gate stopped build {build_id} (night {slot.night}): {sight}. Nothing was published, the"
+                " last publication stays. See ops.check_result, and docs/reference/access.md"
             )
         ledger.set_slot(session.conn, slot.slot, "audited")
         self._at_step("audited")
@@ -286,7 +301,7 @@ class Publisher:
     def _attach(self, session: Session, plan: Plan, build: Build) -> float:
         self._at_step("attach")
         try:
-            waited = serving.attach(session, build.slot, plan.marts)
+            waited = serving.attach(session, build.slot, plan.rights)
         except BuildError as error:
             ledger.set_slot(session.conn, build.slot, "bad", reason=str(error))
             raise
@@ -306,7 +321,7 @@ class Publisher:
                     lacking = serving.incomplete(conn, slot.slot)
                     if lacking:
                         raise BuildError(f"{slot.slot} is not attached to {', '.join(lacking)}: nothing was published")
-                    for statement in serving.outdated_views(conn, marts):
+                    for statement in serving.outdated_views(conn, saved_rights(conn)):
                         conn.execute(statement)
                     for mart in marts:
                         serving.copy_comments(conn, ("serve", mart), ("marts", mart), "view")
@@ -327,6 +342,16 @@ class Publisher:
                 raise UsageError(f"no mart {mart!r} is served")
             session.run_briefly(serving.retirement(mart), f"waiting for readers of {mart} to retire it")
             log.warning("mart %s retired: %s", mart, reason)
+
+
+def _check_rights(plan: Plan) -> None:
+    """No mart is built of which it is not known who may see it."""
+    lacking = sorted(set(plan.marts) - set(plan.rights))
+    if lacking:
+        raise BuildError(
+            f"{', '.join(lacking)}: nothing says who may see it. Write sensitivity and division into config.meta of the"
+            " model. Nothing was built"
+        )
 
 
 def _standing_for(session: Session, build_id: int) -> int:
@@ -397,6 +422,13 @@ def _quality_audit(build_id: int) -> AuditVerdict:
     from yingshang.quality import audit
 
     verdict: AuditVerdict = audit(build_id)
+    return verdict
+
+
+def _quality_probe(build_id: int) -> AuditVerdict:
+    from yingshang.quality import probe
+
+    verdict: AuditVerdict = probe(build_id)
     return verdict
 
 

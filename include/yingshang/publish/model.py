@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from yingshang.errors import BuildError, TransientError
 from yingshang.settings import settings
+from yingshang.warehouse.rights import MartRights
 
 SlotName = Literal["slot_a", "slot_b"]
 SLOTS: tuple[SlotName, SlotName] = ("slot_a", "slot_b")
@@ -70,11 +71,13 @@ class Plan:
         marts: tables of the slot that are served to readers.
         code_version: changes whenever the models change.
         needs_full: why the slot can't be built upon, if so.
+        rights: who may see what, by mart. A mart without is not built.
     """
 
     marts: tuple[str, ...]
     code_version: str
     needs_full: str | None = None
+    rights: Mapping[str, MartRights] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,11 @@ from psycopg.rows import class_row
 
 from yingshang.errors import PublicationPostponed
 from yingshang.publish.model import Limits
+from yingshang.warehouse.access import READERS
 
 log = logging.getLogger(__name__)
 
-BI_ROLE = "yingshang_bi_reader"
+BI_ROLE = READERS
 POLL_SECONDS = (0.005, 0.25)
 
 

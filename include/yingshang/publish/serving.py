@@ -13,11 +13,12 @@ from psycopg import sql
 
 from yingshang.errors import BuildError
 from yingshang.publish.model import BreakingChange, SlotName
-from yingshang.publish.readers import BI_ROLE
 from yingshang.publish.session import Session
+from yingshang.warehouse import rights as marts_rights
+from yingshang.warehouse.rights import PUBLICATION, MartRights
 
 TECHNICAL = ("_slot", "_build_id")
-RESERVED = ("publication",)
+RESERVED = (PUBLICATION,)
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,17 @@ def detach(session: Session, one: Partition) -> float:
     return session.run_watched(statement, f"waiting for readers of {one.mart} to detach {one.slot}")
 
 
-def attach(session: Session, slot: SlotName, marts: Sequence[str]) -> float:
+def attach(session: Session, slot: SlotName, rights: Mapping[str, MartRights]) -> float:
     """Make ``serve`` ready for the marts of a slot and attach all of them in one transaction.
 
-    Returns the seconds waited for readers.
+    Policies and grants of a new mart come with it, those of the others are mended where they are not as the mart says
+    of itself (``rights``, by mart). Returns the seconds waited for readers.
 
     Raises:
         BreakingChange: a served mart is gone, or lacks a column, or has another type in it.
         BuildError: a mart is not a table with ``_slot`` and ``_build_id``.
     """
-    conn = session.conn
+    conn, marts = session.conn, sorted(rights)
     gone = served(conn) - set(marts)
     if gone:
         raise BreakingChange(
@@ -106,10 +108,15 @@ def attach(session: Session, slot: SlotName, marts: Sequence[str]) -> float:
                 waited += session.run_briefly(
                     [_add_columns(mart, added)], f"waiting for readers of {mart} to add a column"
                 )
+    waited += _mend_rights(session, {mart: rights[mart] for mart in known})
+    waited += _ensure_publication_view(session)
     with conn.transaction():
+        marts_rights.save_rights(conn, rights)
         for mart in marts:
             if mart not in known:
                 _create(conn, slot, mart, found[mart])
+                for statement in _rights_statements(conn, mart, rights[mart]):
+                    conn.execute(statement)
         for mart in marts:
             conn.execute(
                 sql.SQL("alter table {} attach partition {} for values in ({})").format(
@@ -128,33 +135,9 @@ def columns(conn: psycopg.Connection[Any], schema: str, table: str) -> list[Colu
     return [Column(*row) for row in rows]
 
 
-def outdated_views(conn: psycopg.Connection[Any], marts: Iterable[str]) -> list[sql.Composed]:
-    """The DDL that gives each mart its view, where the view is missing or lacks columns. Run it with the flip."""
-    statements: list[sql.Composed] = []
-    for mart in marts:
-        wanted = [one.name for one in columns(conn, "serve", mart)]
-        present = [one.name for one in columns(conn, "marts", mart)]
-        if wanted == present:
-            continue
-        # A view can only grow at its end; serve grows at its end as well.
-        view = sql.Identifier("marts", mart)
-        statements += [
-            sql.SQL(
-                "create or replace view {} with (security_invoker = true) as select {} from {}"
-                " where _slot = (select l.slot from ops.live as l)"
-            ).format(view, sql.SQL(", ").join(map(sql.Identifier, wanted)), sql.Identifier("serve", mart)),
-            sql.SQL("grant select on {} to {}").format(view, sql.Identifier(BI_ROLE)),
-        ]
-    return statements
-
-
-def ensure_publication_view(conn: psycopg.Connection[Any]) -> None:
-    """Make ``marts.publication``: what is published, in the snapshot of the reader."""
-    if columns(conn, "marts", "publication"):
-        return
-    with conn.transaction():
-        for statement in _PUBLICATION_VIEW:
-            conn.execute(statement)
+def outdated_views(conn: psycopg.Connection[Any], rights: Mapping[str, MartRights]) -> list[sql.Composed]:
+    """The DDL that gives each mart its view, where the view is missing or another one. Run it with the flip."""
+    return [one for statements in marts_rights.view_statements(conn, rights).values() for one in statements]
 
 
 def copy_comments(conn: psycopg.Connection[Any], source: tuple[str, str], target: tuple[str, str], kind: str) -> None:
@@ -175,6 +158,7 @@ def retirement(mart: str) -> list[sql.Composed]:
     return [
         sql.SQL("drop view if exists {}").format(sql.Identifier("marts", mart)),
         sql.SQL("drop table {}").format(sql.Identifier("serve", mart)),
+        sql.SQL("delete from ops.access_mart where mart = {}").format(mart),
     ]
 
 
@@ -250,7 +234,40 @@ def _create(conn: psycopg.Connection[Any], slot: str, mart: str, mart_columns: S
                 ),
             )
         )
-    conn.execute(sql.SQL("grant select on {} to {}").format(table, sql.Identifier(BI_ROLE)))
+
+
+def _ensure_publication_view(session: Session) -> float:
+    """Make ``marts.publication``: what is published, in the snapshot of the reader. Returns the seconds waited."""
+    statements = marts_rights.publication_statements(session.conn)
+    if not statements:
+        return 0.0
+    comments = [sql.Composed([sql.SQL(comment)]) for comment in _PUBLICATION_COMMENTS]
+    return session.run_briefly([*statements, *comments], "waiting for readers to change marts.publication")
+
+
+def _mend_rights(session: Session, rights: Mapping[str, MartRights]) -> float:
+    """Policies, grants and views of served marts, where they are not what the marts say of themselves.
+
+    Done before the gate looks. A view gets no new column here: that comes with its data, in the flip.
+    """
+    conn, waited = session.conn, 0.0
+    wrong = marts_rights.differences(conn, rights, views=False)
+    for mart, own in rights.items():
+        if f"serve.{mart}" in wrong:
+            waited += session.run_briefly(
+                _rights_statements(conn, mart, own), f"waiting for readers of {mart} to change who may see it"
+            )
+    for mart, statements in marts_rights.view_statements(conn, rights, grow=False).items():
+        waited += session.run_briefly(statements, f"waiting for readers of {mart} to change who may see it")
+    return waited
+
+
+def _rights_statements(conn: psycopg.Connection[Any], mart: str, own: MartRights) -> list[sql.Composed]:
+    table, names = sql.Identifier("serve", mart), [one.name for one in columns(conn, "serve", mart)]
+    return [
+        *marts_rights.policy_statements(table, own, marts_rights.policy_names(conn, mart)),
+        *marts_rights.grant_statements("serve", mart, own, names, marts_rights.grantees(conn, "serve", mart)),
+    ]
 
 
 def _add_columns(mart: str, added: Sequence[Column]) -> sql.Composed:
@@ -296,14 +313,7 @@ _COLUMNS: LiteralString = """
     order by a.attnum
 """
 
-# Runs with its owner's rights: readers see these columns of the ledger and no other. Same snapshot as the marts.
-_PUBLICATION_VIEW: tuple[LiteralString, ...] = (
-    """
-    create view marts.publication as
-    select p.publication_id, p.build_id, p.night, p.published_at, p.kind, p.to_seq, p.missing_nodes
-    from ops.live as l
-    inner join ops.publication as p on p.publication_id = l.publication_id
-    """,
+_PUBLICATION_COMMENTS: tuple[LiteralString, ...] = (
     "comment on view marts.publication is 'The publication that all marts show now: one row.'",
     "comment on column marts.publication.publication_id is 'Number of the publication.'",
     "comment on column marts.publication.build_id is 'The build that is published; rows carry it as _build_id.'",
@@ -312,6 +322,6 @@ _PUBLICATION_VIEW: tuple[LiteralString, ...] = (
     "comment on column marts.publication.kind is 'publish, or rollback to the publication before.'",
     "comment on column marts.publication.to_seq is 'The last batch event taken in.'",
     "comment on column marts.publication.missing_nodes is"
-    " 'System -> codes of the nodes that owe data of this night; their older data is shown.'",
-    "grant select on marts.publication to yingshang_bi_reader",
+    " 'System -> codes of the nodes that owe data of this night; their older data is shown. A city or county is told of"
+    " its own.'",
 )

@@ -1,0 +1,418 @@
+"""The probe of the publish gate: what every role would see of a build, before anybody sees it.
+
+In one transaction that is rolled back, the build is made the live one; then the publisher's login becomes each role of
+the access registry in turn and counts, through the very views, grants and policies that the role will read through. The
+same rows are counted in the slot itself, past all policies, and shared out to roles by the registry's own hierarchy.
+What PostgreSQL's catalogue says of owners, policies and grants is compared with what follows from the marts' own words.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from yingshang.contracts.access import SENSITIVITIES, AccessRegistry, load_access
+from yingshang.errors import UsageError
+from yingshang.warehouse import PgConnection, ledger, session
+from yingshang.warehouse.access import GROUPS, Sight, reader_settings, sight, sights
+from yingshang.warehouse.ledger import CheckResult
+from yingshang.warehouse.logins import MARK
+from yingshang.warehouse.rights import KINDS, MartRights, differences, saved_rights, view_statements
+
+STATEMENT_SECONDS = 600.0
+SUITE = "access"
+SUMMARY = "every role sees what the owner counts for it, and nothing else"
+NAMED = 12
+KEPT = 200
+PRETENDED = -1
+"""Number of the publication that is never committed."""
+
+Places = tuple[str | None, ...]
+Counts = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """What the probe says of a build.
+
+    Attributes:
+        roles, marts: how many there are; every role is tried on every mart.
+        agreeing: pairs of role and mart in which the role sees exactly what the owner counts for it.
+        seen_rows, hidden_rows: rows that roles see, and rows of others that are there and that they do not see.
+        problems: messages; with any, the build must not be published.
+    """
+
+    build_id: int
+    roles: int
+    marts: int
+    agreeing: int
+    seen_rows: int
+    hidden_rows: int
+    problems: tuple[str, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+    def __str__(self) -> str:
+        if self.problems:
+            more = f" (and {len(self.problems) - 3} more)" if len(self.problems) > 3 else ""
+            return f"who may see what is wrong: {'; '.join(self.problems[:3])}{more}"
+        return (
+            f"probe: {self.roles} roles × {self.marts} marts, {self.agreeing} of {self.roles * self.marts} as the owner"
+            f" counts; {self.seen_rows:,} rows seen, {self.hidden_rows:,} of others there and not seen"
+        )
+
+
+def probe(build_id: int) -> ProbeReport:
+    """Try every role of the access registry on every mart of a build whose slot is attached.
+
+    Results go to ``ops.check_result`` (stage publish): a row for each problem, and one for the whole. The caller
+    publishes nothing when :attr:`ProbeReport.passed` is false.
+
+    Raises:
+        UsageError: there is no such build, or it was not built in a slot.
+        RegistryError: the access registry is not valid.
+    """
+    started, registry = time.monotonic(), load_access()
+    with session("publish", statement_timeout=STATEMENT_SECONDS, application_name="yingshang probe") as conn:
+        build = conn.execute(
+            "select run_id, night from ops.build where build_id = %s and slot is not null", (build_id,)
+        ).fetchone()
+        if build is None:
+            raise UsageError(f"there is no build {build_id} in a slot: `yingshang status` names those that are")
+        run_id, night = build
+        rights, problems = saved_rights(conn), catalogue_problems(conn, registry)
+        tried = Tried()
+        if not problems:  # what the catalogue knows to be wrong need not be counted
+            tried = try_roles(conn, build_id, rights, registry)
+        problems.extend(tried.problems)
+        report = ProbeReport(
+            build_id, len(registry.active), len(rights), tried.agreeing, tried.seen, tried.hidden, tuple(problems),
+            round(time.monotonic() - started, 3),
+        )  # fmt: skip
+        ledger.insert_check_results(conn, list(_results(report, run_id, night)))
+    return report
+
+
+def probe_line() -> str:
+    """What the last probe said, in one line; for a person."""
+    with session("publish") as conn:
+        row = conn.execute(
+            "select is_success, observed, message from ops.check_result where stage = 'publish' and suite = %s"
+            " and expectation = %s order by result_id desc limit 1",
+            (SUITE, SUMMARY),
+        ).fetchone()
+    if row is None:
+        return "probe: no build has been probed yet"
+    is_success, observed, message = row
+    if not is_success:
+        return f"probe: {message}"
+    pairs = observed["roles"] * observed["marts"]
+    return (
+        f"probe: {observed['roles']} roles × {observed['marts']} marts, {observed['agreeing']} of {pairs} as the owner"
+        f" counts; {observed['hidden_rows']:,} rows of others are there and are not seen"
+    )
+
+
+def catalogue_problems(conn: PgConnection, registry: AccessRegistry) -> list[str]:
+    """What PostgreSQL's catalogue and ``ops.access`` have otherwise than the marts and the registry say."""
+    found = differences(conn, saved_rights(conn))
+    return [
+        *(f"{name}: {text}" for name, texts in found.items() for text in texts),
+        *_of_registry(conn, registry),
+        *_of_logins(conn, sights(conn)),
+    ]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of trying roles: messages, agreeing pairs of role and mart, rows seen, rows of others not seen."""
+
+    problems: tuple[str, ...] = ()
+    agreeing: int = 0
+    seen: int = 0
+    hidden: int = 0
+
+    def __add__(self, other: "Tried") -> "Tried":
+        return Tried(
+            self.problems + other.problems,
+            self.agreeing + other.agreeing,
+            self.seen + other.seen,
+            self.hidden + other.hidden,
+        )
+
+
+def try_roles(conn: PgConnection, build_id: int, rights: Mapping[str, MartRights], registry: AccessRegistry) -> Tried:
+    """Become every role in turn and count every mart of a build; what PostgreSQL does is all that is looked at."""
+    row = conn.execute("select slot from ops.build where build_id = %s", (build_id,)).fetchone()
+    assert row is not None  # noqa: S101 - asked for before
+    tried, owned = Tried(), {mart: _owned(conn, row[0], mart, own) for mart, own in rights.items()}
+    with _pretending(conn, build_id, rights):
+        for one in registry.active.values():
+            tried = tried + _try_role(conn, sight(registry, one), rights, owned)
+    return tried
+
+
+# The registry and the logins ------------------------------------------------------------------------------------------
+
+
+def _of_registry(conn: PgConnection, registry: AccessRegistry) -> list[str]:
+    """``ops.access`` has the registry's rows, and no others."""
+    wanted = {role: sight(registry, one) for role, one in registry.active.items()}
+    present = {one.role: one for one in sights(conn)}
+    again = "run `yingshang access apply`"
+    return [
+        *(f"role {role} is in the registry and has no row in ops.access: {again}" for role in wanted.keys() - present),
+        *(f"role {role} sees something and is not in the registry" for role in sorted(present.keys() - wanted.keys())),
+        *(
+            f"role {role} has another row in ops.access than in the registry: {again}"
+            for role in sorted(wanted.keys() & present.keys())
+            if wanted[role] != present[role]
+        ),
+    ]
+
+
+def _of_logins(conn: PgConnection, all_sights: Iterable[Sight]) -> list[str]:
+    """Every reader's login has its limits, its groups, and no way to anything but the schema marts."""
+    wanted = {one.login: one for one in all_sights}
+    problems = []
+    for name, mark, is_strong, limit, options, groups, others, schemas in conn.execute(_LOGINS, (list(GROUPS),)):
+        one = wanted.get(name)
+        if one is None and mark != f"{MARK}{conn.info.dbname}":
+            continue  # of another warehouse of this server: it has no row here, and no policy shows it any
+        if is_strong:
+            problems.append(f"login {name} has rights over the server (superuser, bypassrls, createrole or the like)")
+        if others:
+            problems.append(f"login {name} is a member of {', '.join(others)} as well")
+        if one is None:
+            if groups:
+                problems.append(f"login {name} is no role of the registry, and is a member of {', '.join(groups)}")
+            continue
+        if set(groups) != set(one.groups):
+            problems.append(f"login {name} is a member of {', '.join(groups) or 'no group'}, not of {one.groups}")
+        if set(schemas) != {"marts"}:
+            problems.append(f"login {name} may use the schemas {', '.join(schemas) or 'none'}, not marts alone")
+        if not limit or limit < 0:
+            problems.append(f"login {name} has no connection limit")
+        has = {key.lower(): value for key, value in (option.split("=", 1) for option in options or ())}
+        lacking = sorted(reader_settings().keys() - has.keys())
+        if lacking or has["default_transaction_read_only"] != "on":
+            problems.append(f"login {name} lacks the settings {', '.join(lacking) or 'of a reader'}")
+    return problems
+
+
+# Acting as a role -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _pretending(conn: PgConnection, build_id: int, rights: Mapping[str, MartRights]) -> Iterator[None]:
+    """As if the build had been published: for this session alone, and never committed.
+
+    A mart that has no view yet gets one. Views that are there stay as they are: readers would wait for their change.
+    """
+    with conn.transaction(force_rollback=True):
+        there = {name for (name,) in conn.execute("select viewname from pg_views where schemaname = 'marts'")}
+        for statements in view_statements(
+            conn, {mart: own for mart, own in rights.items() if mart not in there}
+        ).values():
+            for statement in statements:
+                conn.execute(statement)
+        conn.execute(
+            "insert into ops.publication (publication_id, kind, build_id, slot, night, to_seq)"
+            " overriding system value select %s, 'publish', build_id, slot, night, to_seq from ops.build"
+            " where build_id = %s",
+            (PRETENDED, build_id),
+        )
+        conn.execute(
+            "insert into ops.live (slot, build_id, publication_id)"
+            " select slot, build_id, publication_id from ops.publication where publication_id = %s"
+            " on conflict (only_row) do update"
+            " set slot = excluded.slot, build_id = excluded.build_id, publication_id = excluded.publication_id",
+            (PRETENDED,),
+        )
+        yield
+
+
+def _owned(conn: PgConnection, slot: str, mart: str, rights: MartRights) -> dict[Places, Counts]:
+    """Rows in the slot itself by division: how many, and how many of them show each small figure to everyone."""
+    figures = [
+        sql.SQL("count({}) filter (where not coalesce(({}), false))").format(sql.Identifier(name), sql.SQL(condition))
+        for name, condition in sorted(rights.small_figures.items())
+    ]
+    whole = [sql.SQL("count({})").format(sql.Identifier(name)) for name in sorted(rights.small_figures)]
+    places = [sql.Identifier(name) for name in rights.division]
+    query = sql.SQL("select {} from {}").format(
+        sql.SQL(", ").join([*places, sql.SQL("count(*)"), *figures, *whole]), sql.Identifier(slot, mart)
+    )
+    if places:
+        query += sql.SQL(" group by {}").format(sql.SQL(", ").join(places))
+    width = len(places)
+    return {tuple(row[:width]): tuple(row[width:]) for row in conn.execute(query).fetchall()}
+
+
+def _try_role(
+    conn: PgConnection, one: Sight, rights: Mapping[str, MartRights], owned: Mapping[str, Mapping[Places, Counts]]
+) -> Tried:
+    """Become the role, and count."""
+    problems, agreeing, seen, hidden = list[str](), 0, 0, 0
+    ceiling = SENSITIVITIES.index(one.sensitivity)
+    readable = [mart for mart, own in rights.items() if SENSITIVITIES.index(own.sensitivity) <= ceiling]
+    with conn.transaction():
+        conn.execute(sql.SQL("set local role {}").format(sql.Identifier(one.login)))
+        found = _count_as(conn, one, readable, rights)
+        if isinstance(found, str):
+            return Tried((f"role {one.role}: {found}",))
+        for mart, own in rights.items():
+            total = sum(counts[0] for counts in owned[mart].values())
+            above = [name for name in own.columns if SENSITIVITIES.index(own.columns[name]) > ceiling]
+            wrong = []
+            if mart in readable:
+                expected = _expected(one, own, owned[mart])
+                rows = sum(counts[0] for counts in found[mart].values())
+                hidden, seen = hidden + total - rows, seen + rows
+                if found[mart] != expected:
+                    wanted = sum(counts[0] for counts in expected.values())
+                    wrong.append(
+                        f"sees {rows} rows, the owner counts {wanted} for it of {total}"
+                        + ("" if rows != wanted else " (of other divisions, or other small figures)")
+                    )
+            else:
+                hidden, above = hidden + total, ["_build_id"]
+            wrong += [f"may read {name}" for name in above if _may_read(conn, mart, name)]
+            agreeing += not wrong
+            problems += [f"role {one.role}, marts.{mart}: {text}" for text in wrong]
+        conn.execute("reset role")
+    return Tried(tuple(problems), agreeing, seen, hidden)
+
+
+def _count_as(
+    conn: PgConnection, one: Sight, readable: Sequence[str], rights: Mapping[str, MartRights]
+) -> dict[str, dict[Places, Counts]] | str:
+    """Mart -> division -> counts, as the current role sees them, in one statement. A text says why not."""
+    parts = []
+    width = max((len(rights[mart].division) for mart in readable), default=0)
+    figures = max((len(rights[mart].small_figures) for mart in readable), default=0)
+    for mart in readable:
+        own = rights[mart]
+        grouped = [] if one.sees_all else [sql.Identifier(name) for name in own.division]
+        places = [*grouped, *[sql.SQL("null::text")] * (width - len(grouped))]
+        counted = [sql.SQL("count({})").format(sql.Identifier(name)) for name in sorted(own.small_figures)]
+        counts = [sql.SQL("count(*)"), *counted, *[sql.SQL("0")] * (figures - len(counted))]
+        part = sql.SQL("select {}, {} from {}").format(
+            sql.Literal(mart), sql.SQL(", ").join([*places, *counts]), sql.Identifier("marts", mart)
+        )
+        if grouped:
+            part += sql.SQL(" group by {}").format(sql.SQL(", ").join(grouped))
+        parts.append(part)
+    found: dict[str, dict[Places, Counts]] = {mart: {} for mart in readable}
+    try:
+        with conn.transaction():
+            who = conn.execute("select current_user::text, count(*) from marts.publication").fetchone()
+            rows = conn.execute(sql.SQL(" union all ").join(parts)).fetchall() if parts else []
+    except psycopg.errors.InsufficientPrivilege as error:
+        return " ".join(str(error).split())
+    if who != (one.login, 1):
+        return f"it is {who[0] if who else 'nobody'}, and sees {who[1] if who else 0} publications"
+    for mart, *values in rows:
+        own = rights[mart]
+        key = tuple(values[: 0 if one.sees_all else len(own.division)])
+        if values[width]:
+            found[mart][key] = tuple(values[width : width + 1 + len(own.small_figures)])
+    return found
+
+
+def _expected(one: Sight, rights: MartRights, owned: Mapping[Places, Counts]) -> dict[Places, Counts]:
+    """What the role has to see of what the owner has counted: the divisions by the registry, not by the policies."""
+    small = len(rights.small_figures)
+    shown: dict[Places, Counts] = {}
+    for places, counts in owned.items():
+        if not counts[0]:
+            continue
+        own_division = not rights.division or any(
+            _belongs(one, column, code) for column, code in zip(rights.division, places, strict=True)
+        )
+        if one.sees_all:
+            full = one.sensitivity != "public"
+            figures = counts[1 + small :] if full else counts[1 : 1 + small]
+            before = shown.get((), (0,) * (1 + small))
+            shown[()] = tuple(a + b for a, b in zip(before, (counts[0], *figures), strict=True))
+        elif own_division:
+            shown[places] = counts[: 1 + small]
+    return shown
+
+
+def _belongs(one: Sight, column: str, code: str | None) -> bool:
+    if code is None:
+        return False
+    if column in KINDS:
+        level = {"city_code": one.city_code, "county_code": one.county_code}[column]
+        return code == level
+    return code in one.node_codes
+
+
+def _may_read(conn: PgConnection, mart: str, column: str) -> bool:
+    """Whether the current role gets through with a query that names the column."""
+    try:
+        with conn.transaction():
+            conn.execute(
+                sql.SQL("select {} from {} limit 0").format(sql.Identifier(column), sql.Identifier("marts", mart))
+            )
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+def _results(report: ProbeReport, run_id: str | None, night: object) -> Iterator[CheckResult]:
+    def result(expectation: str, message: str | None, observed: dict[str, object]) -> CheckResult:
+        return CheckResult(
+            stage="publish", suite=SUITE, expectation=expectation, severity="stop", is_success=message is None,
+            run_id=run_id, night=night, build_id=report.build_id, observed=observed, message=message,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    for problem in report.problems[:KEPT]:
+        yield result("owners, policies, grants and roles are as the registry and the marts say", problem, {})
+    numbers: dict[str, object] = {
+        "roles": report.roles, "marts": report.marts, "agreeing": report.agreeing, "seen_rows": report.seen_rows,
+        "hidden_rows": report.hidden_rows, "seconds": report.seconds,
+    }  # fmt: skip
+    yield result(SUMMARY, None if report.passed else str(report), numbers)
+
+
+# Of all logins that readers have or had: strong rights; connection limit; settings; readers' groups, other groups; and
+# the schemas they may use, this program's and others', PostgreSQL's own apart.
+_LOGINS = """
+    select
+        r.rolname::text,
+        shobj_description(r.oid, 'pg_authid'),
+        r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb or r.rolreplication,
+        r.rolconnlimit,
+        (select s.setconfig from pg_db_role_setting as s where s.setrole = r.oid and s.setdatabase = 0),
+        coalesce((
+            select array_agg(g.rolname::text order by g.rolname)
+            from pg_auth_members as m inner join pg_roles as g on g.oid = m.roleid
+            where m.member = r.oid and g.rolname = any (%s)
+        ), '{}'),
+        (
+            select array_agg(g.rolname::text order by g.rolname)
+            from pg_roles as g
+            where
+                g.oid <> r.oid and not r.rolsuper and pg_has_role(r.oid, g.oid, 'member')
+                and g.rolname !~ '^yingshang_(bi|sees_[a-z]+)$'
+        ),
+        array(
+            select n.nspname::text
+            from pg_namespace as n
+            where
+                has_schema_privilege(r.oid, n.oid, 'usage') and n.nspname not in ('pg_catalog', 'information_schema')
+                and n.nspname !~ '^pg_(toast|temp)' and n.nspname <> 'public'
+            order by 1
+        )
+    from pg_roles as r
+    where r.rolname ~ '^yingshang_bi_[a-z0-9_]+$'
+    order by 1
+"""
