@@ -24,7 +24,8 @@ EVIL = '<script>alert("x")</script> & "quoted"'
 FIGURES = """
 create table {table} as select
     'lots'::text as figure, 'trading'::text as system, 'over 10 lots'::text as statement,
-    10::numeric as published_value, 'lots'::text as unit, 'greater'::text as rule, {value}::numeric as value, 10::numeric as expected_value,
+    10::numeric as published_value, 'lots'::text as unit, 'greater'::text as rule,
+    {value}::numeric as value, 10::numeric as expected_value,
     {value}::numeric as current_value, 'published'::text as basis,
     case when {value} > 10 then 'holds' else 'differs' end as verdict, null::text as missing_node_codes,
     0 as oldest_contribution_nights, {slot}::text as _slot, {build}::bigint as _build_id
