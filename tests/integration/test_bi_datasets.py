@@ -1,4 +1,4 @@
-"""What the dashboards ask, asked of tables made from the marts' contracts: every table, column and expression is there."""
+"""What the dashboards ask, asked of tables made from the marts' contracts: tables, columns and expressions are there."""
 
 from collections.abc import Iterator
 
