@@ -8,10 +8,11 @@ FAULT_ROUNDS ?= 10
 TEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
+SCANNED := ':!*.csv' ':!requirements/*.txt' ':!*/_sources.yml' ':!LICENSE'
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop clean test faults lint types format bench bench-bi docs lock bi bi-stop
+.PHONY: help setup demo stop clean test faults lint types format bench bench-bi docs lock audit sbom bi bi-stop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,12 +51,22 @@ test: $(READY) ## all tests, on real PostgreSQL, HTTP, SFTP and Airflow servers 
 faults: $(READY) ## the fault suite in full, and its table: each fault struck FAULT_ROUNDS times, rows lost, rows doubled
 	@FAULT_ROUNDS=$(FAULT_ROUNDS) $(PYTEST) tests/faults $(PYTEST_ARGS)
 
-lint: $(READY) ## ruff, sqlfmt, import rules, contracts
+lint: $(READY) ## ruff, sqlfmt, import rules, contracts, no secret in any file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/sqlfmt --check --quiet dbt_project
 	@$(BIN)/lint-imports
 	@$(BIN)/yingshang contracts check
+	@git ls-files -z -- $(SCANNED) | xargs -0 -P 2 -n 400 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+audit: $(READY) ## known vulnerabilities of what the lock installs; exit 3: the advisory service can't be reached
+	@$(BIN)/python .ci/audit.py
+
+sbom: $(READY) ## the bill of materials of the lock with its hashes (CycloneDX), validated, in .state/sbom.cdx.json
+	@mkdir -p .state
+	@$(BIN)/cyclonedx-py requirements requirements/lock.txt --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --validate --output-file .state/sbom.cdx.json
+	@echo ".state/sbom.cdx.json: written"
 
 types: $(READY) ## mypy, strict
 	@$(BIN)/mypy
