@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Warehouse
-from tests.support.faults import Scene
+from tests.support.faults import NEIGHBOUR, VICTIM, Scene
+from tests.support.faults_city import HttpNode
+from tests.support.faults_nights import County
 from tests.support.faults_table import PROPERTY, Tally
 from tests.support.faults_workers import Workers
+from tests.support.http_city import SECRET, served
+from tests.support.ingest import lot
 
 from localpg import Cluster
+from yingshang.connectors import http
 
 
 @pytest.fixture
@@ -37,4 +42,42 @@ def scene(pg_server: Cluster, warehouse: Warehouse, tmp_path: Path, monkeypatch:
     """A published first night of a node to strike and a neighbour, both with PostgreSQL sources."""
     monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
     with Scene(warehouse, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def pair(scene: Scene, pg_server: Cluster) -> Scene:
+    """Two nodes with PostgreSQL, one night published."""
+    scene.postgres(NEIGHBOUR, pg_server)
+    scene.postgres(VICTIM, pg_server)
+    scene.whole_night()
+    return scene
+
+
+@pytest.fixture
+def county(scene: Scene, pg_server: Cluster) -> County:
+    """A county that sends files, beside the neighbour; a first night is published."""
+    scene.postgres(NEIGHBOUR, pg_server)
+    made = County(scene, *scene.drops())
+    scene.open()
+    made.deliver(made.new(30))
+    assert scene.ingest() == {}
+    scene.publish()
+    scene.check()
+    return made
+
+
+@pytest.fixture
+def city(scene: Scene, pg_server: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpNode]:
+    """A city of three pages, published; waits are short."""
+    monkeypatch.setattr("tests.support.http_city.CLOCK", "20240814003000")
+    for name, seconds in (("read_seconds", 1.0), ("retry_seconds", 6.0), ("total_seconds", 20.0)):
+        monkeypatch.setitem(http.HttpSource.__init__.__kwdefaults__, name, seconds)
+    monkeypatch.setitem(http.HttpSource.__init__.__kwdefaults__, "page_rows", 20)
+    scene.postgres(NEIGHBOUR, pg_server)
+    made = HttpNode()
+    made.rows = [lot(n, stamp=f"20240813{100000 + n}") for n in range(1, 51)]
+    with served(made) as port:
+        scene.add(made, "http", f"http://client:{SECRET}@127.0.0.1:{port}/city/1")
+        scene.whole_night()
         yield made

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
-from tests.support.publishing import gate
+from tests.support.publishing import Verdict, gate
 
 from yingshang.publish.machine import Publisher
 from yingshang.publish.model import Build, BuildOutcome, Limits, NodeResult, Plan, SlotName
 from yingshang.warehouse import connect
+from yingshang.warehouse.rights import MartRights
 
 MARTS = ("fct_lot", "rpt_node")
 LOT_COLUMNS = "node_code text, lot_code text, lot_name text, reckon_price numeric(20, 6), data_timestamp text"
@@ -50,7 +51,7 @@ class LotBuilder:
     during: Callable[[Build], None] | None = None
 
     def plan(self, slot: SlotName, last_success: int | None) -> Plan:
-        return Plan(MARTS, "lots-1")
+        return Plan(MARTS, "lots-1", rights={mart: MartRights("public") for mart in MARTS})
 
     def run(self, plan: Plan, build: Build) -> BuildOutcome:
         with connect("transform", application_name="yingshang dbt") as conn:
@@ -83,6 +84,6 @@ class LotBuilder:
 
 def lot_publisher(builder: LotBuilder | None = None, **changes: Any) -> Publisher:
     """The publisher of these marts; who is missing is said by the registry."""
-    return Publisher(
-        builder=builder or LotBuilder(), **{"audit": gate, "limits": Limits(reader_wait=10, publish_wait=30), **changes}
-    )
+    limits = Limits(reader_wait=10, publish_wait=30)
+    usual = {"audit": gate, "probe": lambda build_id: Verdict(True), "limits": limits}
+    return Publisher(builder=builder or LotBuilder(), **{**usual, **changes})
