@@ -1,9 +1,12 @@
 """Metrics and exposures: dbt accepts them, they speak of columns and marts that are there, nothing is left out."""
 
+import importlib.util
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -99,3 +102,28 @@ def test_six_dashboards_and_every_mart_in_one_of_them(parsed: dict[str, Any]) ->
         name for name, node in parsed["nodes"].items() if node["fqn"][1] == "marts" and node["resource_type"] == "model"
     }
     assert used == marts
+
+
+def test_the_star_schema_is_up_to_date_and_every_join_ends_at_a_column(parsed: dict[str, Any]) -> None:
+    star = _star_schema()
+    assert star.PAGE.read_text(encoding="utf-8") == star.page(parsed), (
+        "run `python dbt_project/star_schema.py` and commit docs/reference/star-schema.md"
+    )
+    columns = {node["name"]: set(node["columns"]) for node in parsed["nodes"].values() if "marts" in node["fqn"]}
+    joins = star.joins(parsed)
+    assert sum(one.is_tested for one in joins) >= 18
+    for one in joins:
+        assert one.column in columns[one.mart], one
+        assert one.to_column in columns[one.to], one
+    facts = {name for name in columns if name.startswith("fct_")}
+    assert facts <= {one.mart for one in joins}
+
+
+def _star_schema() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("star_schema", PROJECT / "star_schema.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["star_schema"] = module  # its dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,10 @@
+-- title: Villages of one county
+-- title_cn: 县域村级明细
+-- question: Which villages of one county were silent in the last whole month?
+select s.division_code, s.division_name, s.disclosures, s.published_disclosures, s.petitions
+from marts.rpt_sunshine_coverage as s
+cross join marts.publication as p
+where s.division_level = 'village'
+    and s.month_start_date = (date_trunc('month', p.night) - interval '1 month')::date
+    and s.county_code = '210102000000'
+order by s.disclosures, s.division_code
