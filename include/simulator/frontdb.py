@@ -109,7 +109,7 @@ def _apply_to_node(
     for table in system.tables_at(node):
         frame = parts.get(table.dataset)
         if frame is not None:
-            _put(connection, node, table, frame, replace=not is_new)
+            put(connection, node, table, frame, replace=not is_new)
         if is_new:
             connection.execute(_index_ddl(node, table))
     connection.execute(f"update {node.schema}.exchange_time set clock = %s", [clock_after(date_of(night))])
@@ -139,7 +139,7 @@ def _shown_night(connection: psycopg.Connection, node: Node) -> int:
     return int(row[0]) if row else 0
 
 
-def _put(connection: psycopg.Connection, node: Node, table: Table, frame: pl.DataFrame, *, replace: bool) -> None:
+def put(connection: psycopg.Connection, node: Node, table: Table, frame: pl.DataFrame, *, replace: bool) -> None:
     """Insert new records and replace changed ones."""
     name = f"{node.schema}.{table.name.lower()}"
     target = name

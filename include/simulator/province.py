@@ -28,7 +28,9 @@ from simulator.generate import (
     prepare_night,
 )
 from simulator.outbox import restore
-from simulator.source import Request
+from simulator.silent import Silence, fall_silent
+from simulator.source import Request, stream
+from simulator.truth import write_truth
 
 START_SECONDS = 600
 
@@ -172,6 +174,52 @@ class Province:
             ProvinceError: there is no such issue, or a column is not one that can be corrected.
         """
         return self._ask("supervision", "correct_issue", issue_code, None, changes)
+
+    def fall_silent(
+        self,
+        node_code: str,
+        dataset: str,
+        *,
+        system: str = "trading",
+        lost: int = 0,
+        changed: int = 0,
+        deleted: int = 0,
+        rekeyed: int = 0,
+        vanish: float = 0,
+        seed: int = 0,
+    ) -> Silence:
+        """Change a node's source without a word, at once, and the truth and figures of the last night with it.
+
+        Args:
+            lost: rows that come with a cursor of three days ago; changed: rows under their old cursor; deleted: rows
+                without a tombstone; rekeyed: keys that become others, with all records of the node that name them.
+            vanish: this share of the live rows is deleted as well.
+
+        Raises:
+            ProvinceError: the province is not served, the node sends files, or it has too few rows.
+        """
+        with _lock(self.state):
+            server = frontdb.cluster(self.state)
+            if not server.is_running:
+                raise ProvinceError(f"the province in {self.state} is not served: nothing was changed")
+            books = self.books[system]
+            fleet = self.fleet.of_system(books.system)
+            if node_code not in fleet.by_code:
+                raise ProvinceError(f"{node_code} does not run {system}")
+            done = fall_silent(
+                books,
+                server.start(),
+                fleet.by_code[node_code],
+                dataset,
+                stream(self.meta.seed, "silent", node_code, dataset, seed),
+                lost=lost,
+                changed=changed,
+                deleted=deleted,
+                rekeyed=rekeyed,
+                vanish=vanish,
+            )
+            write_truth(self.state, self.fleet, self.night)
+        return done
 
     def connections(self) -> dict[str, str]:
         """conn_id -> URI of every node. Raises ProvinceError unless it is served."""

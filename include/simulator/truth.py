@@ -104,6 +104,7 @@ def reads(books: Books, fleet: Fleet, night: int) -> pl.DataFrame:
         having = [node.index for node in fleet.nodes if node.level in table.levels]
         everyone = pl.DataFrame({"_node": having}, schema={"_node": pl.Int16})
         now = books.delivered(table.dataset, night, ["_node", "_kind", "_bad", table.cursor])
+        now = now.filter(pl.col("_kind") != "silent")
         future = pl.col(table.cursor) > FUTURE
         counted = now.group_by("_node").agg(
             rows=(~future).sum(),
@@ -133,7 +134,7 @@ def reads(books: Books, fleet: Fleet, night: int) -> pl.DataFrame:
 def _standing(books: Books, fleet: Fleet, table: Table, night: int) -> pl.DataFrame:
     """full_rows, window_rows and future_rows per node."""
     nights = [n for n in books.nights() if n <= night]
-    columns = [*table.key, table.cursor, "_node", "_bad", "_night", "_period", "_rev"]
+    columns = [*table.key, table.cursor, "_node", "_bad", "_night", "_period", "_rev", "_kind", "_deleted"]
     frames = [books.delivered(table.dataset, n, columns) for n in nights]
     future = pl.col(table.cursor) > FUTURE
     in_files = without_superseded(pl.concat([f.filter(pl.col("_node").is_in(fleet.file_indexes)) for f in frames]))
@@ -141,7 +142,7 @@ def _standing(books: Books, fleet: Fleet, table: Table, night: int) -> pl.DataFr
         full_rows=(~future).sum(), window_rows=((pl.col("_night") == night) & ~future).sum(), future_rows=future.sum()
     )  # fmt: skip
     queried = [frame.filter(pl.col("_node").is_in(fleet.queried_indexes)) for frame in frames]
-    now = _present(queried, table)
+    now = _present(queried, table).filter((pl.col("_kind") != "silent") | ~pl.col("_deleted"))
     shown = _present(queried[:-1], table).filter(~future) if len(queried) > 1 else now[:0]
     since = shown.group_by("_node").agg(
         (pl.col(table.cursor).max().str.to_datetime("%Y%m%d%H%M%S") - pl.duration(hours=OVERLAP_HOURS))
