@@ -14,6 +14,7 @@ from demo.books import Key, Total, differences, totals_in_books, totals_in_marts
 from demo.layout import DemoError
 from yingshang.cli.figures import figures_table, summary
 from yingshang.contracts.registry import load_registry
+from yingshang.quality.access import probe_line
 from yingshang.quality.figures import PublishedFigures, published_figures
 from yingshang.quality.scorecard import SourceLevel, published_levels
 from yingshang.warehouse import dsn
@@ -94,6 +95,7 @@ def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: f
             console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     else:
         console.print("all live keys and sums of the marts are those of the province's own books")
+    console.print(probe_line(), highlight=False, soft_wrap=True)
     console.print(f"Airflow    {airflow.url}  user {USER}  password {airflow.password}")
     console.print(f"marts      psql '{_plain_dsn()}'  (schema marts)", soft_wrap=True)
     console.print(f"data docs  {_data_docs()}", soft_wrap=True)

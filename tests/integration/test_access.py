@@ -1,5 +1,8 @@
 """Who may see what: each role sees its divisions up to its ceiling, and the gate would notice if it did not."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -8,12 +11,15 @@ from tests.support.publishing import NIGHT, SqlBuilder, cycle, publisher
 
 from yingshang import quality
 from yingshang.contracts.access import load_access
-from yingshang.errors import AuditFailed
-from yingshang.publish.model import Build
-from yingshang.quality.access import catalogue_problems, try_roles
+from yingshang.errors import AuditFailed, BuildError, CredentialError, RegistryError
+from yingshang.publish.model import Build, Plan
+from yingshang.quality.access import catalogue_problems, try_roles, who_sees_what
+from yingshang.settings import PROJECT_ROOT
 from yingshang.warehouse import connect
+from yingshang.warehouse.access import keep_access
 from yingshang.warehouse.connections import ReaderRole
 from yingshang.warehouse.rights import MartRights
+from yingshang.warehouse.roles import apply_access
 
 RIGHTS = {
     "fct_deal": MartRights("public", ("node_code",)),
@@ -180,3 +186,104 @@ def test_a_dropped_policy_stops_the_publication_and_the_next_build_mends_it(ware
         assert admin.execute(live).fetchone() == (published.publication_id,)
         _, again = cycle(maker)
         assert admin.execute(live).fetchone() == (again.publication_id,)
+
+
+# The registry from one night to the next ------------------------------------------------------------------------------
+
+HEADER = "role,division_code,sensitivity,approver,review_date,expires_on,purpose\n"
+ROW = "bi_test_analyst,{division},{sensitivity},test,2099-01-01,{expires},a test\n"
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of one role, which no other warehouse of this server has."""
+    folder = tmp_path / "registry"
+    shutil.copytree(PROJECT_ROOT / "include" / "registry", folder)
+    monkeypatch.setenv("YINGSHANG_REGISTRY", str(folder))
+    return folder
+
+
+def write(folder: Path, division: str = "210102", sensitivity: str = "internal", expires: str = "2099-12-31") -> None:
+    row = ROW.format(division=division, sensitivity=sensitivity, expires=expires)
+    (folder / "access.csv").write_text(HEADER + row, encoding="utf-8")
+
+
+def test_an_analyst_is_added_moved_and_removed(warehouse, registry) -> None:
+    """From a row of the registry to a login that works, and on to one that does not any more."""
+    write(registry)
+    maker = one()
+    try:
+        built = maker.build(NIGHT, "test")
+        assert keep_access().waiting == ("bi_test_analyst",)  # only an administrator makes a login
+        assert maker.audit(built.build_id).passed  # and nobody else has to wait for that
+        changes, logins = apply_access(warehouse.dsn)
+        assert (changes.granted, logins) == (("bi_test_analyst",), ("yingshang_bi_test_analyst",))
+        cycle(maker)
+        assert read("bi_test_analyst", "select count(*) from marts.fct_visit") == (10,)
+        (seen,) = who_sees_what()
+        assert {mart.mart: (mart.rows, mart.all_rows) for mart in seen.marts} == {
+            "dim_kind": (40, 40), "fct_deal": (10, 40), "fct_visit": (10, 40),
+        }  # fmt: skip
+        with connect(ReaderRole("bi_test_analyst")) as conn:
+            assert conn.execute("show default_transaction_read_only").fetchone() == ("on",)
+            assert conn.execute("show statement_timeout").fetchone() != ("0",)
+
+        write(registry, division="210100", sensitivity="public")
+        assert keep_access().granted == ("bi_test_analyst",)
+        assert read("bi_test_analyst", "select count(*) from marts.fct_deal") == (20,)
+        assert read("bi_test_analyst", "select count(*) from marts.fct_visit") is None
+        assert quality.probe(maker.build(NIGHT, "test").build_id).passed
+
+        with connect(ReaderRole("bi_test_analyst"), autocommit=True) as running:
+            write(registry, expires="2026-01-01")
+            with pytest.raises(RegistryError, match="expires_on 2026-01-01 of bi_test_analyst is in the past"):
+                apply_access(warehouse.dsn)
+            cycle(maker)  # a night ends it by itself
+            with pytest.raises(psycopg.OperationalError):
+                running.execute("select count(*) from marts.fct_deal")
+        with pytest.raises(CredentialError, match="not permitted to log in"):
+            connect(ReaderRole("bi_test_analyst"))
+        with warehouse.admin() as admin:
+            assert admin.execute("select count(*) from ops.access").fetchone() == (0,)
+            groups = "select count(*) from pg_auth_members where member = 'yingshang_bi_test_analyst'::regrole"
+            assert admin.execute(groups).fetchone() == (0,)
+
+        write(registry)  # approved anew: the same login and password
+        assert apply_access(warehouse.dsn)[1] == ()
+        assert read("bi_test_analyst", "select count(*) from marts.fct_visit") == (10,)
+    finally:
+        with warehouse.admin() as admin:
+            admin.execute("drop role if exists yingshang_bi_test_analyst")
+
+
+def test_a_wrong_registry_stops_the_build_before_anything_is_done(warehouse, registry) -> None:
+    write(registry, division="219999")
+    with pytest.raises(RegistryError, match="unknown division '219999'"):
+        one().build(NIGHT, "test")
+    with warehouse.admin() as admin:
+        assert admin.execute("select count(*) from ops.build").fetchone() == (0,)
+
+
+def test_a_mart_without_meta_stops_the_build_before_anything_is_done(warehouse) -> None:
+    class Careless(Places):
+        def plan(self, slot: Any, last_success: Any) -> Plan:
+            return replace(super().plan(slot, last_success), rights={"fct_deal": RIGHTS["fct_deal"]})
+
+    with pytest.raises(BuildError, match="dim_kind, fct_visit: nothing says who may see it"):
+        one(Careless(marts=tuple(RIGHTS), columns={}, rights=RIGHTS)).build(NIGHT, "test")
+    with warehouse.admin() as admin:
+        assert admin.execute("select count(*) from ops.build").fetchone() == (0,)
+
+
+def test_the_function_of_the_publisher_changes_readers_alone(warehouse) -> None:
+    with connect("publish", autocommit=True) as conn:
+        for call in (
+            "select ops.set_reader_groups('yingshang_owner', '{}', null)",
+            "select ops.set_reader_groups('postgres', '{}', null)",
+            "select ops.set_reader_groups('yingshang_bi_reader', '{yingshang_owner}', null)",
+        ):
+            with pytest.raises(psycopg.errors.RaiseException, match="not a reader"):
+                conn.execute(call)
+    for role in ("ingest", "transform", "bi_reader"):
+        with connect(role, autocommit=True) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("select ops.set_reader_groups('yingshang_bi_reader', '{}', null)")

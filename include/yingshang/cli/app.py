@@ -20,6 +20,7 @@ from yingshang.errors import UsageError, YingshangError
 COMMANDS: dict[str, str] = {
     "contracts": "Check the contracts and the registry; generate what derives from them.",
     "keys": "Make the keys for personal identifiers and quarantine.",
+    "access": "Who may see what: check, apply and show the access registry.",
     "warehouse": "Prepare the warehouse and bring its tables up to date.",
     "night": "Run one whole night by hand, without Airflow.",
     "check-drop": "Say what would be rejected of a file, before it is sent.",

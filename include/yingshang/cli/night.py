@@ -22,7 +22,9 @@ def command(
 ) -> None:
     """Read every node, admit, build, audit and publish one night. A node that fails costs its own provisions only."""
     from yingshang import ingest, publish, quality, report
+    from yingshang.warehouse.access import keep_access
 
+    keep_access()
     run_id = f"cli:{uuid.uuid4()}"
     opened = ingest.open_night(_date(night), run_id)
     tasks = [(system, node) for system, levels in opened.nodes.items() for codes in levels.values() for node in codes]

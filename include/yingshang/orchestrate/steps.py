@@ -64,9 +64,11 @@ def nodes_by_level(system: str) -> dict[str, list[str]]:
 
 
 def open_night(night: dt.date, run_id: str) -> dict[str, Any]:
-    """Open a night in the ledger."""
+    """Open a night in the ledger, and end the access that the registry gives no more."""
     from yingshang.ingest import open_night as step
+    from yingshang.warehouse.access import keep_access
 
+    _call(keep_access)
     return _report(_call(step, night, run_id))
 
 

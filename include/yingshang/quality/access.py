@@ -6,6 +6,7 @@ same rows are counted in the slot itself, past all policies, and shared out to r
 What PostgreSQL's catalogue says of owners, policies and grants is compared with what follows from the marts' own words.
 """
 
+import datetime as dt
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,13 +87,13 @@ def probe(build_id: int) -> ProbeReport:
         if build is None:
             raise UsageError(f"there is no build {build_id} in a slot: `yingshang status` names those that are")
         run_id, night = build
-        rights, problems = saved_rights(conn), catalogue_problems(conn, registry)
+        rights, roles, problems = saved_rights(conn), len(sights(conn)), catalogue_problems(conn, registry)
         tried = Tried()
         if not problems:  # what the catalogue knows to be wrong need not be counted
             tried = try_roles(conn, build_id, rights, registry)
         problems.extend(tried.problems)
         report = ProbeReport(
-            build_id, len(registry.active), len(rights), tried.agreeing, tried.seen, tried.hidden, tuple(problems),
+            build_id, roles, len(rights), tried.agreeing, tried.seen, tried.hidden, tuple(problems),
             round(time.monotonic() - started, 3),
         )  # fmt: skip
         ledger.insert_check_results(conn, list(_results(report, run_id, night)))
@@ -117,6 +118,78 @@ def probe_line() -> str:
         f"probe: {observed['roles']} roles × {observed['marts']} marts, {observed['agreeing']} of {pairs} as the owner"
         f" counts; {observed['hidden_rows']:,} rows of others are there and are not seen"
     )
+
+
+@dataclass(frozen=True)
+class MartSight:
+    """What a role sees of a mart: ``rows`` of ``all_rows``; not columns above its ceiling, nor figures when small."""
+
+    mart: str
+    sensitivity: str
+    is_granted: bool
+    rows: int
+    all_rows: int
+    hidden_columns: tuple[str, ...]
+    small_figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RoleSight:
+    """What a role sees of all marts, and who answers for it."""
+
+    role: str
+    login: str
+    division_code: str
+    division_name: str
+    sensitivity: str
+    approver: str
+    review_date: dt.date
+    expires_on: dt.date
+    purpose: str
+    marts: tuple[MartSight, ...]
+
+
+def who_sees_what() -> list[RoleSight]:
+    """What every role sees of what is published now, counted as that role; by role.
+
+    Raises:
+        UsageError: nothing is published.
+    """
+    registry = load_access()
+    with session("publish", statement_timeout=STATEMENT_SECONDS, application_name="yingshang access") as conn:
+        rights = saved_rights(conn)
+        live = conn.execute("select slot from ops.live").fetchone()
+        if live is None:
+            raise UsageError("nothing is published yet: nobody sees anything. `yingshang night` publishes a night")
+        totals = {
+            mart: sum(one[0] for one in _owned(conn, live[0], mart, own).values()) for mart, own in rights.items()
+        }
+        found = []
+        for one in sights(conn):
+            ceiling = SENSITIVITIES.index(one.sensitivity)
+            readable = [mart for mart, own in rights.items() if SENSITIVITIES.index(own.sensitivity) <= ceiling]
+            with conn.transaction(force_rollback=True):
+                conn.execute(sql.SQL("set local role {}").format(sql.Identifier(one.login)))
+                counted = _count_as(conn, one, readable, rights)
+            if isinstance(counted, str):
+                raise UsageError(f"role {one.role}: {counted}: run `yingshang access apply`")
+            marts = tuple(
+                MartSight(
+                    mart, own.sensitivity, mart in readable,
+                    sum(counts[0] for counts in counted.get(mart, {}).values()), totals[mart],
+                    tuple(name for name, level in own.columns.items() if SENSITIVITIES.index(level) > ceiling),
+                    () if one.sees_all and one.sensitivity != "public" else tuple(own.small_figures),
+                )
+                for mart, own in sorted(rights.items())
+            )  # fmt: skip
+            node = registry.nodes.get(one.division_code)
+            found.append(
+                RoleSight(
+                    one.role, one.login, one.division_code, node.name if node else "?", one.sensitivity, one.approver,
+                    one.review_date, one.expires_on, one.purpose, marts,
+                )
+            )  # fmt: skip
+    return found
 
 
 def catalogue_problems(conn: PgConnection, registry: AccessRegistry) -> list[str]:
@@ -153,8 +226,8 @@ def try_roles(conn: PgConnection, build_id: int, rights: Mapping[str, MartRights
     assert row is not None  # noqa: S101 - asked for before
     tried, owned = Tried(), {mart: _owned(conn, row[0], mart, own) for mart, own in rights.items()}
     with _pretending(conn, build_id, rights):
-        for one in registry.active.values():
-            tried = tried + _try_role(conn, sight(registry, one), rights, owned)
+        for one in sights(conn):
+            tried = tried + _try_role(conn, sight(registry, registry.active[one.role]), rights, owned)
     return tried
 
 
@@ -162,8 +235,9 @@ def try_roles(conn: PgConnection, build_id: int, rights: Mapping[str, MartRights
 
 
 def _of_registry(conn: PgConnection, registry: AccessRegistry) -> list[str]:
-    """``ops.access`` has the registry's rows, and no others."""
-    wanted = {role: sight(registry, one) for role, one in registry.active.items()}
+    """``ops.access`` has the rows of the registry, no others. A role without a login sees nothing, and may wait."""
+    logins = {str(name) for (name,) in conn.execute("select rolname from pg_roles where rolname ~ '^yingshang_bi_'")}
+    wanted = {role: sight(registry, one) for role, one in registry.active.items() if one.login in logins}
     present = {one.role: one for one in sights(conn)}
     again = "run `yingshang access apply`"
     return [

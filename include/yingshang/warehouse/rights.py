@@ -324,13 +324,9 @@ def _acl_problems(one: _Relation, wanted: Mapping[str, frozenset[str] | None]) -
 
 
 def _too_many_or_few(present: set[str], wanted: set[str], on: str) -> list[str]:
-    too_many = sorted(present - wanted)
     return [
-        *(
-            f"a grant too many{on}: {'PUBLIC' if entry.startswith('=') else ''}{entry}"
-            for entry in sorted(present - wanted)
-        ),
-        *(f"a grant is missing{on}: {entry}" for entry in sorted(wanted - present)),
+        *(f"a grant too many{on}: {'PUBLIC' if one[0] == '=' else ''}{one}" for one in sorted(present - wanted)),
+        *(f"a grant is missing{on}: {one}" for one in sorted(wanted - present)),
     ]
 
 
