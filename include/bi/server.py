@@ -53,6 +53,8 @@ class Superset:
             DemoError: nothing is published, the port is in use, the disk is full, or Superset fails.
         """
         check_published()
+        if not self.service.process():
+            check_port(self.port, "Superset", "YINGSHANG_BI_PORT")
         environment.check_room(_made(self.state))
         bin_dir = environment.install(say)
         users = self._users()
@@ -62,8 +64,6 @@ class Superset:
         code = _digest([HERE, settings().home / environment.LOCK])
         if self.service.process() and self._known("started") != code:
             self.service.stop()
-        if not self.service.process():
-            check_port(self.port, "Superset", "YINGSHANG_BI_PORT")
         wanted = _digest([HERE, settings().home / environment.LOCK, bundle], *(f"{u.name} {u.role}" for u in users))
         if self._known("prepared") != wanted:
             say("Superset: its metadata, users and dashboards")
