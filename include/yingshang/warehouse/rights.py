@@ -184,7 +184,7 @@ def _shown(name: str, kind: str, condition: str | None) -> sql.Composable:
     return sql.SQL(
         "case when not coalesce((select a.sees_small_figures from ops.my_access as a), false) and ({})"
         " then null::{} else {} end as {}"
-    ).format(sql.SQL(condition), sql.SQL(kind), column, column)  # type: ignore[arg-type]  # of the model's own meta
+    ).format(sql.SQL(condition), sql.SQL(kind), column, column)
 
 
 # Readers of the province see all missing nodes, others those of their own. It runs with its owner's rights.
@@ -333,19 +333,18 @@ def _too_many_or_few(present: set[str], wanted: set[str], on: str) -> list[str]:
 def _relations(conn: Conn) -> list[_Relation]:
     found = []
     for row in conn.execute(_RELATIONS).fetchall():
-        *plain, column_acl, columns, policies_found, query = row
+        name, schema, kind, owner, is_on, is_forced, is_invoker, acl, column_acl, columns, policies_found, query = row
         found.append(
             _Relation(
-                *plain,
-                column_acl=column_acl or {},
-                columns=[(name, kind) for name, kind in columns or ()],
-                policies={
+                name, schema, kind, owner, is_on, is_forced, is_invoker, acl, column_acl or {},
+                [(column, of_type) for column, of_type in columns or ()],
+                {
                     one["name"]: (one["command"], tuple(one["roles"]), f"{one['using']} / {one['check']}")
                     for one in policies_found or ()
                 },
-                query=query,
+                query,
             )
-        )
+        )  # fmt: skip
     return found
 
 
@@ -395,7 +394,7 @@ def policy_statements(table: sql.Identifier, rights: MartRights, present: Iterab
                 table,
                 sql.SQL(command),
                 sql.Identifier(role),
-                condition,  # type: ignore[arg-type]
+                condition,
             )
         )
     return statements
@@ -413,7 +412,7 @@ def grant_statements(
         statements.append(sql.SQL("revoke all on {} from {}").format(relation, who))
         statements.append(sql.SQL("revoke all ({}) on {} from {}").format(every, relation, who))
     for role, names in grants(rights, columns, schema).items():
-        what = sql.SQL("select")
+        what: sql.Composable = sql.SQL("select")
         if names is not None:
             shown = sql.SQL(", ").join(sql.Identifier(name) for name in columns if name in names)
             what = sql.SQL("select ({})").format(shown)
