@@ -48,3 +48,13 @@ def test_only_loopback_is_published() -> None:
     for service in COMPOSE["services"].values():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), port
+
+
+def test_only_the_set_up_has_an_administrators_dsn_and_airflow_a_login_of_its_own() -> None:
+    """Nothing that goes on running works as superuser."""
+    services = COMPOSE["services"]
+    with_dsn = {name for name, one in services.items() if "YINGSHANG_WAREHOUSE_DSN" in (one.get("environment") or {})}
+    assert with_dsn == {"init"}
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
+        metadata = services[name]["environment"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        assert metadata.startswith("postgresql+psycopg2://airflow:${AIRFLOW_DB_PASSWORD"), name

@@ -10,6 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from yingshang import secrets
+from yingshang.cli import main
 from yingshang.errors import CredentialError, SecretsUnavailable
 from yingshang.settings import PROJECT_ROOT, settings
 from yingshang.transport import secured
@@ -150,6 +151,15 @@ def test_a_new_key_leaves_the_old_ones_and_the_file_readable_by_its_owner_only()
     assert new.hmac.keys["k1"] == old.hmac.active_key != new.hmac.active_key
     assert new.quarantine.keys["q1"] == old.quarantine.active_key
     assert settings().keys.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("use", "made"), [("hmac", "k2"), ("quarantine", "q2")])
+def test_the_command_rotates_one_key_and_says_which(use: str, made: str, capsys: pytest.CaptureFixture[str]) -> None:
+    secrets.init_keys()
+    with pytest.raises(SystemExit) as caught:
+        main(["keys", "rotate", use])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"active {use} key: {made} (in ")
 
 
 REMOTE = "postgresql://u:p@db.example/d"
