@@ -17,6 +17,7 @@ from yingshang import secrets
 from yingshang.connectors.adbc import AdbcSession
 from yingshang.connectors.postgres import PostgresSource
 from yingshang.errors import CredentialError
+from yingshang.publish import dbt_runner
 from yingshang.settings import settings
 from yingshang.warehouse import connect
 from yingshang.warehouse.roles import init_warehouse
@@ -35,7 +36,7 @@ def logins(warehouse_template: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def reach(logins: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """Let `warehouse_ingest` lead over a network: by a name that is resolved to loopback, as hostaddr says."""
+    """Let logins lead over a network: by a name that is resolved to loopback, as hostaddr says."""
     use_state(monkeypatch, logins)
     saved = settings().connections.read_text(encoding="utf-8")
     known = secrets.connection("warehouse_ingest")
@@ -45,7 +46,7 @@ def reach(logins: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -
             f"postgresql://{known.login}:{quote(known.password)}@{HOST}:{port}/postgres"
             f"?hostaddr=127.0.0.1&sslrootcert={root}{more}"
         )
-        secrets.save_connections({"warehouse_ingest": uri})
+        secrets.save_connections({"warehouse_ingest": uri, "warehouse_transform": uri})
         return uri
 
     yield lead
@@ -63,8 +64,22 @@ def by_adbc() -> None:
 
 
 def by_dbt() -> None:
-    with closing(psycopg2.connect(secrets.connection("warehouse_ingest").uri, connect_timeout=10)) as connection:
-        assert connection.info.ssl_in_use
+    """dbt's driver, with what dbt is told: its profile's variables, and libpq's."""
+    told = dbt_runner._profile_variables()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("PGSSLMODE", "PGSSLROOTCERT"):
+            patch.setenv(name, told[name])
+        patch.setenv("PGHOSTADDR", "127.0.0.1")
+        connection = psycopg2.connect(
+            host=told["YINGSHANG_DBT_HOST"],
+            port=told["YINGSHANG_DBT_PORT"],
+            user=told["YINGSHANG_DBT_USER"],
+            password=told["YINGSHANG_DBT_PASSWORD"],
+            dbname=told["YINGSHANG_DBT_DBNAME"],
+            connect_timeout=10,
+        )
+        with closing(connection):
+            assert connection.info.ssl_in_use
 
 
 DRIVERS = [by_psycopg, by_adbc, by_dbt]
@@ -115,6 +130,17 @@ def test_a_server_that_cannot_prove_itself_is_refused_for_good(
             driver()
     assert front.in_clear == 0, "nothing was said in clear"
     assert str(urlsplit(uri).password) not in str(caught.value)
+
+
+def test_dbts_driver_looks_at_the_certificate_too(
+    reach: Callable[..., str], pg_server: Cluster, authority: Authority
+) -> None:
+    for files, said in ((authority.issue("other.example"), "does not match host name"), (None, "does not support SSL")):
+        with tls_front(pg_server.port, files) as front:
+            reach(front.port)
+            with pytest.raises(psycopg2.OperationalError, match=said):
+                by_dbt()
+        assert front.in_clear == 0
 
 
 def test_adbc_by_itself_looks_at_the_certificate_too(
