@@ -273,3 +273,12 @@ def test_all_24_published_figures_are_expected_as_published() -> None:
     assert set(registry.figures) == set(registry.expectations)
     assert {one.basis for one in registry.expectations.values()} == {"published"}
     assert {figure.system for figure in registry.figures.values()} == set(registry.systems)
+
+
+def test_what_happened_cannot_lie_in_the_future_and_what_is_planned_can() -> None:
+    times = {c.name: c for one in load_contracts().values() for c in one.columns if c.kind == "time"}
+    planned = {"BID_DOC_REFER_END_TIME", "BID_OPEN_TIME", "DUE_TIME", "FINISH_TIME", "SESSION_DATE", "START_DATE",
+               "WEEK_START", "ISSUED_TIME"}  # fmt: skip
+    assert planned | {"DATA_TIMESTAMP"} == {name for name, one in times.items() if not one.not_after_clock}
+    strict = {name for name, one in times.items() if one.not_after_clock and not one.clock_tolerance}
+    assert strict == {"STAT_MONTH"}

@@ -127,6 +127,7 @@ OUT_OF_RANGE: dict[str, tuple[dict[str, str], str]] = {
     "2月30日": ({"CREATE_TIME": "20240230"}, "time:CREATE_TIME"),
     "29 February of no leap year": ({"CREATE_TIME": "20230229"}, "time:CREATE_TIME"),
     "24 o'clock": ({"CREATE_TIME": "20240813240000"}, "time:CREATE_TIME"),
+    "event in the year 2999": ({"CREATE_TIME": "29990101000000"}, "not_after_clock:CREATE_TIME"),
     "cursor in the year 2999": ({"DATA_TIMESTAMP": "29990101000000"}, "cursor_in_future"),
     "cursor of no time": ({"DATA_TIMESTAMP": "20249999000000"}, "time:DATA_TIMESTAMP"),
 }

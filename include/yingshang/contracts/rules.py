@@ -199,8 +199,8 @@ def _column(item: dict[str, Any], path: str, messages: Messages) -> Column | Non
     if known_length is not None and not (known and {len(one) for one in known} == {known_length}):
         refuse(".customProperties[knownLength]", "must be the length of each of knownValues")
     not_after_clock = custom.get("notAfterClock", False)
-    if not isinstance(not_after_clock, bool) or (not_after_clock and kind != "time"):
-        refuse(".customProperties[notAfterClock]", "must be true or false, and is for a timestamp")
+    if not isinstance(not_after_clock, int) or not_after_clock < 0 or (not_after_clock and kind != "time"):
+        refuse(".customProperties[notAfterClock]", "must be true or a tolerance in hours, and is for a timestamp")
     if pii == FREE_TEXT and ("pattern" in options or separator or known or item.get("quality")):
         refuse("", "of a free text only the length is taken along: its content cannot be checked")
     for option in ("minimum", "maximum"):
@@ -225,6 +225,7 @@ def _column(item: dict[str, Any], path: str, messages: Messages) -> Column | Non
         maximum=options.get("maximum"),
         time_formats=formats,
         not_after_clock=bool(not_after_clock),
+        clock_tolerance=timedelta(hours=0 if not_after_clock is True else int(not_after_clock)),
         multi=separator,
         pii=pii,
         classification=item.get("classification", ""),

@@ -201,7 +201,7 @@ class RowChecks:
             shapes = "|".join(TIME_PATTERNS[one] for one in column.time_formats)
             checks[f"time:{name}"] = ~text.str.contains(f"^(?:{shapes})$")
         if column.not_after_clock:
-            clock = pl.lit(self._clock).str.slice(0, text.str.len_bytes())
+            clock = pl.lit(clock_plus(self._clock, column.clock_tolerance)).str.slice(0, text.str.len_bytes())
             checks[f"not_after_clock:{name}"] = text > clock
         if column.kind in ("decimal", "integer"):
             typed = pl.col(TYPED + name)

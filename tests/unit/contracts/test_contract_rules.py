@@ -267,7 +267,7 @@ WRONG: dict[str, tuple[Callable[[Document], object], str]] = {
     ),
     "a text that cannot be after the clock": (
         add_custom("PRICE_UNIT", "notAfterClock", True),
-        "customProperties[notAfterClock]: must be true or false, and is for a timestamp",
+        "customProperties[notAfterClock]: must be true or a tolerance in hours, and is for a timestamp",
     ),
     "a row rule that is no comparison": (
         add_custom(None, "rowRules", ["PRICE_UNIT is less"]),

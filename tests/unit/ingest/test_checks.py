@@ -51,7 +51,9 @@ def judge(*rows: dict[str, Any], dataset: str = "lot", is_text: bool = True, nod
         ({"BID_SECTION_NAME": "坏\ufffd字"}, ["unreadable:BID_SECTION_NAME"]),
         ({"BID_SECTION_NAME": "a\x00b"}, ["unreadable:BID_SECTION_NAME"]),
         ({"TENDER_PROJECT_CODE": "E2102000000000000001"}, ["region_not_of_node"]),
-        ({"PRICE_UNIT": "2", "CREATE_TIME": "x"}, ["allowed:PRICE_UNIT", "time:CREATE_TIME"]),
+        ({"CREATE_TIME": "29990101"}, ["not_after_clock:CREATE_TIME"]),
+        ({"CREATE_TIME": "20240815000501"}, ["not_after_clock:CREATE_TIME"]),
+        ({"PRICE_UNIT": "2", "CREATE_TIME": "20240230"}, ["allowed:PRICE_UNIT", "time:CREATE_TIME"]),
     ],
 )
 def test_a_row_that_breaks_the_contract_is_named_with_every_reason(change: dict[str, Any], reasons: list[str]) -> None:
