@@ -41,7 +41,8 @@ class Column:
     that Python and Rust regular expressions share) and ``allowed`` hold for each element when ``multi``, the
     separator, is set. ``known`` are the codes with a meaning: another one is loaded, and warned of by the
     landing gate; with ``known_length`` only so many first characters are compared. ``not_after_clock``: a time after
-    the source's own clock is refused, ``clock_tolerance`` beyond it. ``unit`` is a unit or the name of the column that holds it.
+    the source's own clock is refused, ``clock_tolerance`` beyond it. ``unit`` is a unit or the name of the column that
+    holds it.
     """
 
     name: str
