@@ -237,6 +237,26 @@ def test_when_the_warehouse_is_away_a_failed_run_is_still_told(db: PgConnection,
     assert SECRET not in str(said)
 
 
+def test_the_nights_callbacks_speak_when_airflows_dag_processor_runs_them(db: PgConnection, receiver: Receiver) -> None:
+    import structlog
+    from airflow.callbacks.callback_requests import DagCallbackRequest
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.processor import _execute_dag_callbacks
+
+    path = str(PROJECT_ROOT / "dags" / "nightly.py")
+    bag = DagBag(path)
+    assert bag.import_errors == {}
+    fails(db, night(db, FIRST + dt.timedelta(days=1), GOOD), REFUSED, CredentialError("no"))
+    for has_failed in (True, False):
+        request = DagCallbackRequest(
+            filepath=path, dag_id="nightly", run_id="run 1", bundle_name="dags", bundle_version=None,
+            is_failure_callback=has_failed, msg="task_failure",
+        )  # fmt: skip
+        _execute_dag_callbacks(bag, request, structlog.get_logger())
+    ((said,),) = [receiver.got]
+    assert said["title"] == "Yingshang: nightly failed: run failed (1), login, certificate or host key refused (1)"
+
+
 def test_every_query_on_a_runbook_runs_as_the_reader_it_names(db: PgConnection) -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in (PROJECT_ROOT / "docs" / "runbooks").glob("*.md"))
     queries = [query for query in re.findall(r"`(select [^`]*;)`", text) if "<" not in query.replace("<>", "")]
