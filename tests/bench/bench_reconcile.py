@@ -47,7 +47,6 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="yingshang-bench-"))
     os.environ["YINGSHANG_STATE"] = str(folder / "state")
-    os.environ["YINGSHANG_REGISTRY"] = str(folder / "registry")
     cluster = Cluster(folder / "pg", settings={"fsync": "off", "autovacuum_naptime": "300s"})
     try:
         measure(cluster.start(), folder, given.rows, given.read_whole, given.each)
@@ -70,6 +69,7 @@ def measure(cluster: Cluster, folder: Path, rows: int, whole: int, each: int) ->
         admin.execute("create database warehouse")
     init_warehouse(cluster.superuser_dsn("warehouse"))
     secrets.init_keys()
+    os.environ["YINGSHANG_REGISTRY"] = str(folder / "registry")
     fleet = Fleet(folder / "registry")
     for method, connector in (("digests", "postgres"), ("full", "http"), ("drops", "files")):
         fleet.add(NODES[method], connector, "lot", form="csv-gb18030" if connector == "files" else "")

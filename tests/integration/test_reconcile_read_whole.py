@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
+from psycopg import sql
 from tests.conftest import Warehouse
 from tests.support.http_city import SECRET, City, served
 from tests.support.ingest import NODE, Fleet, csv_of, lot, run_night, write_drop
 
 from yingshang.cli import main
+from yingshang.contracts import load_contracts
 from yingshang.ingest.reconcile import reconcile_node
+from yingshang.ingest.reconcile_digests import digests_of_frame, raw_key, raw_row, shape_of
 from yingshang.quality import run_landing_gate
 from yingshang.warehouse.reconciliations import Reconciliation
 
@@ -87,6 +91,32 @@ def test_silent_differences_of_an_api_are_found_and_repaired(warehouse: Warehous
     assert here[str(city.rows[0]["BID_SECTION_CODE"])] == "改"
     assert not set(gone) & here.keys()
     assert found(compare("again")) == (0, 0, 0, 1)
+
+
+def test_digests_of_frames_are_those_of_the_warehouse(warehouse: Warehouse, city: City) -> None:
+    """Else every row of an API would be looked at twice."""
+    city.rows += [
+        lot(n, stamp=LATE, CONTRACT_RECKON_PRICE=price, BID_SECTION_NAME=name, REMOTE_EVALUATION_REGION="")
+        for n, (price, name) in enumerate(
+            [(None, "a|b"), ("0.000001", " 空 格 "), ("99999999999999", "𠮷\n"), ("1e3", "\x1f"), ("0", None)],
+            start=400,
+        )
+    ]
+    assert judged("odd").lost_rows == 5
+    contract = load_contracts()["trading.lot"]
+    shape = shape_of(contract, contract.column_names)
+    columns = sql.SQL(", ").join(sql.Identifier("r", one.raw_name) for one in contract.columns)
+    with warehouse.admin() as admin:
+        rows = admin.execute(
+            sql.SQL("select {}, {}, {} from raw.trading__lot r").format(
+                columns, raw_key(shape, "r"), raw_row(shape, "r")
+            )
+        ).fetchall()
+    kinds = {one.raw_name: pl.Decimal(20, 6) if one.kind == "decimal" else pl.String() for one in contract.columns}
+    frame = pl.DataFrame(rows, schema={**kinds, "key": pl.String(), "row": pl.String()}, orient="row")
+    key, row = digests_of_frame(shape)
+    assert frame.select(key.alias("key"), row.alias("row")).equals(frame.select("key", "row"))
+    assert frame["row"].n_unique() == frame.height == 125
 
 
 def test_the_command_finds_repairs_and_asks(
