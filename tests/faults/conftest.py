@@ -71,7 +71,7 @@ def county(scene: Scene, pg_server: Cluster) -> County:
 def city(scene: Scene, pg_server: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpNode]:
     """A city of three pages, published; waits are short."""
     monkeypatch.setattr("tests.support.http_city.CLOCK", "20240814003000")
-    for name, seconds in (("read_seconds", 1.0), ("retry_seconds", 6.0), ("total_seconds", 20.0)):
+    for name, seconds in (("read_seconds", 1.0), ("retry_seconds", 3.0), ("total_seconds", 20.0)):
         monkeypatch.setitem(http.HttpSource.__init__.__kwdefaults__, name, seconds)
     monkeypatch.setitem(http.HttpSource.__init__.__kwdefaults__, "page_rows", 20)
     scene.postgres(NEIGHBOUR, pg_server)
