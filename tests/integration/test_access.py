@@ -125,8 +125,8 @@ def test_a_policy_is_evaluated_once_and_finds_the_index(warehouse) -> None:
 
 # What is taken away by hand between the build and the gate, and what the gate says of it.
 BROKEN = {
-    "drop policy divisions on serve.fct_deal": "the policy divisions is missing",
-    "alter policy divisions on serve.fct_deal using (true)": "the policy divisions is another one",
+    "drop policy county on serve.fct_deal": "the policy county is missing",
+    "alter policy city on serve.fct_deal using (true)": "the policy city is another one",
     "create policy extra on serve.fct_visit for select to yingshang_bi using (true)": "a policy extra too many",
     "alter table serve.fct_visit disable row level security": "row security is off",
     "alter table serve.fct_visit no force row level security": "not forced on its owner",
@@ -162,7 +162,7 @@ def test_the_probe_counts_what_a_wider_policy_shows(warehouse) -> None:
     registry = load_access()
     with connect("publish") as conn, conn.transaction(force_rollback=True):
         assert try_roles(conn, built.build_id, RIGHTS, registry).problems == ()
-        conn.execute("alter policy divisions on serve.fct_deal using (node_code is not null)")
+        conn.execute("alter policy county on serve.fct_deal using (node_code is not null)")
         conn.execute("grant select on marts.dim_kind, serve.dim_kind to yingshang_sees_public")
         conn.execute("alter view marts.fct_visit set (security_invoker = false)")
         problems = try_roles(conn, built.build_id, RIGHTS, registry).problems
@@ -179,8 +179,8 @@ def test_a_dropped_policy_stops_the_publication_and_the_next_build_mends_it(ware
     _, published = cycle(maker)
     with warehouse.admin() as admin:
         built = maker.build(NIGHT, "test")
-        admin.execute("drop policy divisions on serve.fct_deal")
-        with pytest.raises(AuditFailed, match=r"fct_deal: the policy divisions is missing.*Nothing was published"):
+        admin.execute("drop policy county on serve.fct_deal")
+        with pytest.raises(AuditFailed, match=r"fct_deal: the policy county is missing.*Nothing was published"):
             maker.audit(built.build_id)
         live = "select publication_id from ops.live"
         assert admin.execute(live).fetchone() == (published.publication_id,)

@@ -21,7 +21,7 @@ from yingshang.warehouse import PgConnection, ledger, session
 from yingshang.warehouse.access import GROUPS, Sight, reader_settings, sight, sights
 from yingshang.warehouse.ledger import CheckResult
 from yingshang.warehouse.logins import MARK
-from yingshang.warehouse.rights import KINDS, MartRights, differences, saved_rights, view_statements
+from yingshang.warehouse.rights import TWELVE_DIGITS, MartRights, differences, saved_rights, view_statements
 
 STATEMENT_SECONDS = 600.0
 SUITE = "access"
@@ -423,7 +423,7 @@ def _expected(one: Sight, rights: MartRights, owned: Mapping[Places, Counts]) ->
 def _belongs(one: Sight, column: str, code: str | None) -> bool:
     if code is None:
         return False
-    if column in KINDS:
+    if column in TWELVE_DIGITS:
         level = {"city_code": one.city_code, "county_code": one.county_code}[column]
         return code == level
     return code in one.node_codes

@@ -1,9 +1,9 @@
 """The access registry in PostgreSQL: logins, their groups, and the rows of ``ops.access`` that policies read.
 
 Groups hold all rights on marts, so that a login has none of its own: one group for all readers, one per sensitivity (a
-higher one is a member of the lower), one for roles that see every division and one for roles that see some. The
-administrator makes groups and logins; from then on the publisher's login keeps them as the registry says, each night,
-through one function that can do this and nothing else.
+higher one is a member of the lower), one per level of division, so that each level has the policy that the planner
+understands best. The administrator makes groups and logins; from then on the publisher's login keeps them as the
+registry says, each night, through one function that can do this and nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 READERS = "yingshang_bi"
 """All logins of BI tools."""
-SEES_PROVINCE, SEES_DIVISIONS = "yingshang_sees_province", "yingshang_sees_divisions"
+SEES_PROVINCE, SEES_CITY, SEES_COUNTY = "yingshang_sees_province", "yingshang_sees_city", "yingshang_sees_county"
 CONNECTIONS = 20
 """How many connections a reader's login may have at once."""
 PLANNER = {"random_page_cost": "1.1", "jit": "off"}
@@ -37,7 +37,7 @@ def sees(sensitivity: Sensitivity) -> str:
     return f"yingshang_sees_{sensitivity}"
 
 
-GROUPS = (READERS, SEES_PROVINCE, SEES_DIVISIONS, *map(sees, SENSITIVITIES))
+GROUPS = (READERS, SEES_PROVINCE, SEES_CITY, SEES_COUNTY, *map(sees, SENSITIVITIES))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Sight:
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups that its login is a member of."""
-        return READERS, sees(self.sensitivity), SEES_PROVINCE if self.sees_all else SEES_DIVISIONS
+        level = SEES_PROVINCE if self.sees_all else SEES_CITY if self.city_code else SEES_COUNTY
+        return READERS, sees(self.sensitivity), level
 
 
 @dataclass(frozen=True)
@@ -241,8 +242,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     known constant name[] := array[
-        'yingshang_bi', 'yingshang_sees_province', 'yingshang_sees_divisions', 'yingshang_sees_public',
-        'yingshang_sees_internal', 'yingshang_sees_confidential'
+        'yingshang_bi', 'yingshang_sees_province', 'yingshang_sees_city', 'yingshang_sees_county',
+        'yingshang_sees_public', 'yingshang_sees_internal', 'yingshang_sees_confidential'
     ];
     has name[];
     one name;

@@ -26,7 +26,7 @@ from psycopg import sql
 
 from yingshang.contracts.access import SENSITIVITIES, Sensitivity
 from yingshang.errors import BuildError
-from yingshang.warehouse.access import READERS, SEES_DIVISIONS, SEES_PROVINCE, sees
+from yingshang.warehouse.access import READERS, SEES_CITY, SEES_COUNTY, SEES_PROVINCE, sees
 from yingshang.warehouse.connections import login
 
 Conn = psycopg.Connection[Any]
@@ -34,12 +34,21 @@ NO_DIVISION = "none"
 PUBLICATION = "publication"
 PERSONAL = re.compile(r"_token$|^caller_|^complainant_")
 """Columns that tell persons apart, even under a pseudonym: confidential, whatever the mart."""
-KINDS = {"city_code": "city_code", "county_code": "county_code"}
-"""Division columns that hold 12 digits; any other holds a node's code."""
+TWELVE_DIGITS = ("city_code", "county_code")
+"""Division columns that hold 12 digits; any other holds a node's 6."""
+# What a division column is compared with. One value where the level has one: the planner then knows how few rows that
+# is, and takes the index; of an array it knows no length.
+_MINE: dict[str, dict[str, LiteralString]] = {
+    "city": {
+        "node_code": "any ((select a.node_codes from ops.my_access as a)::text[])",
+        "city_code": "(select a.city_code from ops.my_access as a)",
+    },
+    "county": {
+        "node_code": "(select a.node_codes[1] from ops.my_access as a)",
+        "county_code": "(select a.county_code from ops.my_access as a)",
+    },
+}
 SELECT = "r"
-PUBLISHER_POLICY, REFERENCE_POLICY, PROVINCE_POLICY, DIVISIONS_POLICY = (
-    "publisher", "reference", "province", "divisions"
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,25 +138,19 @@ def save_rights(conn: Conn, rights: Mapping[str, MartRights]) -> None:
 
 def policies(rights: MartRights) -> dict[str, tuple[str, str, sql.Composable]]:
     """Name -> (command, role, condition). The subqueries do not depend on the row: each runs once per query."""
-    everything = ("all", login("publish"), sql.SQL("true"))
-    mine: dict[str, LiteralString] = {
-        "sees_all": "(select a.sees_all from ops.my_access as a)",
-        "node": "any ((select a.node_codes from ops.my_access as a)::text[])",
-        "city_code": "(select a.city_code from ops.my_access as a)",
-        "county_code": "(select a.county_code from ops.my_access as a)",
-    }
+    found: dict[str, tuple[str, str, sql.Composable]] = {"publisher": ("all", login("publish"), sql.SQL("true"))}
     if not rights.division:
         anyone = sql.SQL("(select a.sees_all is not null from ops.my_access as a)")
-        return {PUBLISHER_POLICY: everything, REFERENCE_POLICY: ("select", READERS, anyone)}
-    conditions = [
-        sql.SQL("{} = {}").format(sql.Identifier(column), sql.SQL(mine[KINDS.get(column, "node")]))
-        for column in rights.division
-    ]
-    return {
-        PUBLISHER_POLICY: everything,
-        PROVINCE_POLICY: ("select", SEES_PROVINCE, sql.SQL(mine["sees_all"])),
-        DIVISIONS_POLICY: ("select", SEES_DIVISIONS, sql.SQL(" or ").join(conditions)),
-    }
+        return found | {"reference": ("select", READERS, anyone)}
+    found["province"] = ("select", SEES_PROVINCE, sql.SQL("(select a.sees_all from ops.my_access as a)"))
+    for level, group in (("city", SEES_CITY), ("county", SEES_COUNTY)):
+        conditions = [
+            sql.SQL("{} = {}").format(sql.Identifier(column), sql.SQL(mine))
+            for column in rights.division
+            if (mine := _MINE[level].get(column if column in TWELVE_DIGITS else "node_code"))
+        ]
+        found[level] = ("select", group, sql.SQL(" or ").join(conditions) if conditions else sql.SQL("false"))
+    return found
 
 
 def grants(rights: MartRights, columns: Iterable[str], schema: str) -> dict[str, frozenset[str] | None]:
