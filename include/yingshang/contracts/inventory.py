@@ -28,7 +28,7 @@ class PersonalColumn:
         becomes: ``token``: keyed HMAC-SHA256 before landing; ``length only``: a citizen's words are not taken along.
         landing, raw: column in the landed file and in raw. staging: its name from there on.
         models: models behind staging that read it. marts: ``mart.column`` of published marts that have it.
-        quarantine: what stands of it in the quarantine when its row breaks the contract.
+        quarantine: what stands of it in the quarantine when its row breaks the contract, for ``quarantine_days``.
         in_digest: whether the row's digest depends on it (on the length, of a free text).
     """
 
@@ -43,6 +43,7 @@ class PersonalColumn:
     models: tuple[str, ...]
     marts: tuple[str, ...]
     quarantine: str
+    quarantine_days: int
     in_digest: bool
 
 
@@ -155,6 +156,7 @@ def _personal(
         ),
         marts=tuple(marts.get(staging, ())),
         quarantine="its length, encrypted" if column.is_free_text else "as delivered, encrypted",
+        quarantine_days=settings().quarantine_days,
         in_digest=column.is_free_text,
     )
 
