@@ -220,6 +220,7 @@ def test_a_failed_build_a_stopped_gate_and_a_late_night_say_so(warehouse, night,
     with warehouse.connect("ingest") as db:
         open_night(db, "early", NIGHT - dt.timedelta(days=1))
     cycle(publisher(builder))
+    assert "published as publication 1" in write_report(night).headline, "mended by hand"
     assert f"night {NIGHT} was published before" in write_report("early").headline
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Format = Literal["csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 PACKAGE = "datapackage.json"
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 4 << 20
 """Size of a batch on its way from PostgreSQL; a few of them are in memory at a time."""
 ROW_GROUP = 100_000
 Progress = Callable[[str, int, int], None]

@@ -239,7 +239,7 @@ def night_facts(run_id: str, announced: Announcement | None = None) -> NightFact
         if not runs:
             raise UsageError(f"no run {run_id} in the ledger: see `yingshang status`")
         run = runs[0]
-        asked: dict[str, Any] = {"run": run_id, "night": run.night, "nights": SHOWN_NIGHTS}
+        asked: dict[str, Any] = {"run": run_id, "night": run.night, "opened_at": run.opened_at, "nights": SHOWN_NIGHTS}
         publication = next(iter(_all(connection, Published, _PUBLICATION, asked)), None)
         build = next(iter(_all(connection, Build, _BUILD, asked)), None)
         live = _live(connection)
@@ -388,8 +388,13 @@ from ops.live as l inner join ops.publication as p using (publication_id)
 
 _PUBLICATION: LiteralString = """
 select publication_id, kind, build_id, slot, night, published_at, missing_nodes
-from ops.publication
-where run_id = %(run)s and kind = 'publish'
+from ops.publication as p
+where kind = 'publish' and (
+    run_id = %(run)s
+    or night = %(night)s and published_at > %(opened_at)s and not exists (
+        select from ops.night_run as n where n.run_id = p.run_id  -- published by hand
+    )
+)
 order by publication_id desc limit 1
 """
 
@@ -400,7 +405,14 @@ select
         select distinct split_part(d.node_id, '.', 3) from ops.dbt_result as d
         where d.build_id = b.build_id and d.status in ('error', 'fail') and split_part(d.node_id, '.', 3) <> ''
     ) as broken
-from ops.build as b where run_id = %(run)s and slot is not null order by build_id desc limit 1
+from ops.build as b
+where slot is not null and (
+    run_id = %(run)s
+    or night = %(night)s and started_at > %(opened_at)s and not exists (
+        select from ops.night_run as n where n.run_id = b.run_id  -- built by hand
+    )
+)
+order by build_id desc limit 1
 """
 
 _ADMITTED: LiteralString = """
