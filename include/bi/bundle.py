@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from bi.model import Bundle, Chart, Dashboard, Dataset
-from bi.queries import NO_PERIOD, filters
+from bi.queries import NO_PERIOD, condition, filters
 
 NAMESPACE = uuid.UUID("6d1f4a52-7b1e-5c53-9a5d-2b6f0f7f1c21")
 VERSION = "1.0.0"
@@ -182,7 +182,7 @@ def _series(kind: str) -> Any:
         is_time = dataset.all_columns[str(chart.x)][0] == "DATE"
         return kind, {
             "x_axis": chart.x,
-            "x_axis_sort_asc": True,
+            "x_axis_sort_asc": not chart.horizontal,
             "x_axis_time_format": "%Y-%m",
             "time_grain_sqla": None,
             "metrics": list(chart.metrics),
@@ -335,7 +335,9 @@ def _native_filters(board: Dashboard, numbers: dict[str, int]) -> list[dict[str,
     for column, title in board.divisions.columns.items():
         target = {"column": {"name": column}, "datasetUuid": identity("dataset", board.divisions.dataset)}
         control = {"multiSelect": True, "enableEmptyFilter": False, "searchAllOptions": True, "sortAscending": True}
-        found.append(_native(column, title, "filter_select", [target], control, list(above), []))
+        chosen_from = [_adhoc(condition(*one)) for one in board.divisions.where.get(column, {}).items()]
+        one = _native(column, title, "filter_select", [target], control, list(above), [])
+        found.append(one | ({"adhoc_filters": chosen_from} if chosen_from else {}))
         above = [_filter_id(column)]
     for column, choice in board.choices.items():
         target = {"column": {"name": column}, "datasetUuid": identity("dataset", choice.dataset)}

@@ -114,6 +114,9 @@ class Divisions(Strict):
 
     dataset: str
     columns: dict[str, str]
+    where: dict[str, dict[str, Value]] = Field(
+        {}, description="column -> conditions on the rows that it is chosen from"
+    )
 
 
 class Choice(Strict):

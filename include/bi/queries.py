@@ -9,7 +9,7 @@ NO_PERIOD = "No filter"
 
 def filters(chart: Chart, dataset: Dataset) -> list[dict[str, Any]]:
     """The chart's own conditions; the period is one that the dashboard's filter fills."""
-    found = [_condition(column, value) for column, value in chart.where.items()]
+    found = [condition(column, value) for column, value in chart.where.items()]
     if dataset.time and chart.period:
         found.append({"col": dataset.time, "op": "TEMPORAL_RANGE", "val": NO_PERIOD})
     return found
@@ -31,7 +31,8 @@ def query(chart: Chart, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _condition(column: str, value: bool | int | str) -> dict[str, Any]:
+def condition(column: str, value: bool | int | str) -> dict[str, Any]:
+    """One condition on a column, as the API takes it; `not null` is a word of the description."""
     if value == "not null":
         return {"col": column, "op": "IS NOT NULL", "val": None}
     return {"col": column, "op": "==", "val": value}

@@ -6,5 +6,6 @@ from marts.rpt_sunshine_coverage as s
 cross join marts.publication as p
 where s.division_level = 'village'
     and s.month_start_date = (date_trunc('month', p.night) - interval '1 month')::date
-    and s.county_code = '210102000000'
+    and s.division_code >= '210102'
+    and s.division_code < '210103'
 order by s.disclosures, s.division_code
