@@ -1,10 +1,12 @@
 """The access registry: a wrong row stops with file and line; an expired one is refused by hand and ended by night."""
 
 import datetime as dt
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from yingshang.contracts.access import FILE, load_access
 from yingshang.errors import BuildError, RegistryError
@@ -109,3 +111,16 @@ def test_a_mart_that_says_it() -> None:
     said = {"sensitivity": "internal", "division": ["node_code"], "small_figures": {"persons": "persons < 5"}}
     found = read_rights("fct_x", said, columns)
     assert found == MartRights("internal", ("node_code",), {"name_token": "confidential"}, {"persons": "persons < 5"})
+
+
+def test_the_page_has_every_mart_where_it_says_it_belongs() -> None:
+    page = (PROJECT_ROOT / "docs" / "reference" / "access.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith(("| public |", "| internal |", "| confidential |"))]
+    shown = {name: line.split("|")[1].strip() for line in rows for name in re.findall(r"`(\w+)`", line.split("|")[3])}
+    said = {
+        model["name"]: model["config"]["meta"]["sensitivity"]
+        for path in (PROJECT_ROOT / "dbt_project" / "models" / "marts").glob("*/*.yml")
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", [])
+    }
+    assert shown == said
+    assert f"marts of {len(said)} |" in page
