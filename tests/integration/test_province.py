@@ -7,6 +7,12 @@ import polars as pl
 import pytest
 from psycopg import Connection
 from tests.conftest import Warehouse
+from tests.support.bi_checks import (
+    assert_every_view_and_column_is_described,
+    assert_joins_of_the_star_schema_meet,
+    assert_red_flags_equal_books,
+    assert_sample_queries_answer,
+)
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost, assert_reads_equal_books
 
 from demo.registry import write_registry
@@ -54,6 +60,10 @@ def test_nights_of_115_nodes_equal_the_books_and_one_read_again_changes_no_row(
     with warehouse.connect("bi_reader") as reader, warehouse.connect("owner") as owner:
         assert_marts_equal_books(reader, truth / "2024-08-15.csv")
         assert_nothing_lost(owner)
+        assert_red_flags_equal_books(reader, province)
+        assert_every_view_and_column_is_described(reader)
+        assert_sample_queries_answer(reader)
+        assert_joins_of_the_star_schema_meet(reader)
         arrived = owner.execute(
             "select count(distinct p.node_code) from ops.provision_run p join ops.night_run n using (run_id)"
             " where n.night = '2024-08-15' and p.outcome in ('loaded', 'nothing_to_send')"

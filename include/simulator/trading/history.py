@@ -13,6 +13,7 @@ from simulator.habits import DAY, HELD_ABOVE_MILLI, amount_text, false_flag, tim
 from simulator.trading.broken import broken_copies
 from simulator.trading.cohort import Arrivals, Numbers, Seeds, cohort, pick_types
 from simulator.trading.schema import TRADING
+from simulator.trading.suspicious import with_suspicious_lots
 from simulator.trading.world import World
 
 PROJECTS_AT_SCALE_1 = 75_000
@@ -36,7 +37,7 @@ def history(world: World, fleet: Fleet, scale: float) -> Night:
     exempt = forced_projects(fleet)
     arrivals = Arrivals(late=0.004, never=0.002, at_least=4, exempt=exempt)
     frames, numbers = cohort(world, world.rng("history"), seeds, Numbers(), arrivals)
-    frames = _hold_back_parents(world, frames, exempt)
+    frames = with_suspicious_lots(world, _hold_back_parents(world, frames, exempt), exempt, LAST)
     delivered, pending = {}, {}
     for table in TRADING.tables:
         frame = frames.pop(table.dataset)

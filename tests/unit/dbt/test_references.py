@@ -77,5 +77,5 @@ def test_there_are_twenty_sample_queries_each_with_its_question_on_marts_that_ar
 def test_a_query_without_its_question_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "21_bare.sql").write_text("-- title: Bare\nselect 1\n", encoding="utf-8")
     monkeypatch.setattr(samples, "FOLDER", tmp_path)
-    with pytest.raises(ValueError, match=r"21_bare\\.sql: begin it with"):
+    with pytest.raises(ValueError, match=r"21_bare\.sql: begin it with"):
         bi_queries()

@@ -317,7 +317,7 @@ with
             and (s.valid_from is null or s.valid_from <= m.raised_date)
             and (s.valid_to is null or s.valid_to > m.raised_date)
         where
-            (m.national_class is null or m.national_class = any(string_to_array(f.national_classes, ';')))
+            (m.lot_code is null or m.national_class = any(string_to_array(f.national_classes, ';')))
             and m.raised_date is not null
             and m.cases >= s.least_cases
             and case
