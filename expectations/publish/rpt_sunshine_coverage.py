@@ -57,6 +57,7 @@ MEASURES = (
     of_mart(
         "rpt_sunshine_coverage",
         key=None,
+        is_kept=True,
         figures="""
     count(*) filter (where villages_covered > villages or villages_active > villages) as more_covered_than_there_are,
     count(*) filter (

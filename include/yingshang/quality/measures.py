@@ -57,6 +57,7 @@ def of_mart(
     expectations: Callable[[], list[Any]] = list,
     least_rows: int = 0,
     from_batches: bool = False,
+    is_kept: bool = False,
 ) -> Measure:
     """The measure ``<mart>``: one row of figures of the whole mart.
 
@@ -70,8 +71,9 @@ def of_mart(
         expectations: what is expected of them.
         least_rows: fewer rows are a truncated mart; 0 for one that may be empty.
         from_batches: its rows name the batch they come from (``source_batch_id``), which must be visible.
+        is_kept: it is no fact, and yet incremental: rows that nothing touched keep the build that wrote them.
     """
-    other = _OTHER_BUILD_OF_SLOT if mart.startswith("fct_") else _OTHER_BUILD
+    other = _OTHER_BUILD_OF_SLOT if is_kept or mart.startswith("fct_") else _OTHER_BUILD
     columns = ["count(*) as rows", f"count(*) filter (where {other}) as rows_of_another_build"]
     if key is not None:
         columns.append(f"count(*) - {_distinct(mart, key)} as duplicate_keys")
