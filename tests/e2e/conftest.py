@@ -117,13 +117,13 @@ def wait_for(owner: psycopg.Connection[Any], query: str, seconds: float = 120) -
         time.sleep(0.2)
 
 
-def wait_for_alert(alerts: Receiver, number: int, seconds: float = 60) -> str:
-    """The text of the message of this number; callbacks are run by the dag-processor, a moment after the run."""
+def wait_for_alert(alerts: Receiver, words: str, seconds: float = 60) -> str:
+    """The first message with these words; callbacks are run by the dag-processor, a moment after the run."""
     end = time.monotonic() + seconds
-    while len(alerts.got) < number:
-        assert time.monotonic() < end, f"{len(alerts.got)} messages: {alerts.got}"
+    while not (found := [one["message"] for one in alerts.got if words in one["message"]]):
+        assert time.monotonic() < end, f"no {words!r} in {alerts.got}"
         time.sleep(0.2)
-    return alerts.got[number - 1]["message"]
+    return found[0]
 
 
 def backfill(airflow: Airflow, night: str) -> str:
