@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from tests.conftest import Warehouse
 from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, bid, lot, pg_source, run_night
 
 from localpg import Cluster
-from yingshang.errors import UsageError
-from yingshang.ingest.reconcile import NodeComparison, acceptance, reconcile_node
+from yingshang.errors import ContractError, UsageError, WarehouseUnavailable
+from yingshang.ingest import reconcile_repair
+from yingshang.ingest.reconcile import NodeComparison, acceptance, is_mass_delete, reconcile_node
 from yingshang.quality import run_landing_gate
 from yingshang.warehouse.reconciliations import Reconciliation
 
@@ -163,6 +165,59 @@ def test_forty_percent_gone_at_once_is_asked_about(warehouse: Warehouse, source:
     assert latest(warehouse).keys() == at_source(source).keys()
     with pytest.raises(UsageError, match="compared again"):
         acceptance(one.reconciliation_id or 0, reason="once more")
+
+
+def test_all_gone_is_asked_about_however_few_there_were(warehouse: Warehouse, source: PgSource) -> None:
+    source.insert("bid", bid(2, stamp="20240814000100"))
+    source.execute("delete from bidder where data_timestamp < '20240814'")
+    source.insert("bid", *(bid(number, stamp="20240813070000") for number in (3, 4, 5)))
+    judged("three more")
+    source.execute("delete from bidder where data_timestamp < '20240814'")
+    bids = next(one for one in reconcile_node("trading", NODE, "gone").compared if one.dataset == "bid")
+    assert (bids.outcome, bids.deleted_rows, bids.warehouse_rows) == ("blocked", 3, 3)
+
+
+def test_a_repair_that_breaks_off_leaves_nothing_and_is_done_by_the_next_try(
+    warehouse: Warehouse, source: PgSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.insert("lot", lot(6001, stamp=LATE))
+    source.execute("delete from bid_section where bid_section_code = %s", code(7))
+
+    landed = set(warehouse.state.rglob("*.parquet*"))
+
+    def broken(*_: object) -> None:
+        raise psycopg.OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile_repair, "insert_reconciliation", broken)
+        with pytest.raises(WarehouseUnavailable, match=r"trading\.lot of node 210100"):
+            reconcile_node("trading", NODE, "twice")
+    with warehouse.admin() as admin:
+        assert admin.execute("select count(*) from ops.batch where kind = 'reconcile'").fetchone() == (0,)
+        assert admin.execute("select max(_batch_id) from raw.trading__lot").fetchone() == (1,)
+        assert admin.execute("select dataset from ops.reconciliation").fetchall() == []
+    assert set(warehouse.state.rglob("*.parquet*")) == landed
+    assert found(judged("twice").compared[0]) == (1, 0, 1, 0)
+    assert len(latest(warehouse)) == ROWS
+
+
+def test_a_column_that_the_source_no_longer_has_is_no_difference(source: PgSource) -> None:
+    source.execute("alter table bid_section drop column tra_place_code")
+    one = compare("dropped")
+    assert (one.outcome, found(one)) == ("same", (0, 0, 0, 0))
+    assert one.notes == ["not delivered, so not compared: TRA_PLACE_CODE"]
+    source.execute("alter table bid_section drop column tender_project_code")
+    with pytest.raises(ContractError, match="TENDER_PROJECT_CODE"):
+        compare("required")
+
+
+@pytest.mark.parametrize(
+    ("deleted", "known", "accepted", "is_asked"),
+    [(20, 100, 0, False), (21, 100, 0, True), (100, 1000, 0, False), (101, 1000, 0, True), (1, 1, 0, False),
+     (2, 2, 0, True), (2, 2, 2, False), (400, 1000, 400, False), (440, 1000, 400, False), (441, 1000, 400, True)],
+)  # fmt: skip
+def test_how_many_deletions_are_asked_about(deleted: int, known: int, accepted: int, is_asked: bool) -> None:
+    assert is_mass_delete(deleted, known, accepted=accepted) is is_asked
 
 
 def test_nothing_is_compared_before_the_first_night_nor_twice_in_one_run(

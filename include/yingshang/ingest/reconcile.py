@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from yingshang.errors import TerminalError, UsageError, YingshangError
+from yingshang.ingest.night import SHANGHAI
 from yingshang.ingest.node import named_failure, only_one, window_source, worst_of
 from yingshang.settings import settings
 from yingshang.warehouse.reconciliations import Reconciliation
@@ -107,7 +108,7 @@ def reconcile_node(
     from yingshang.warehouse import session
 
     registry = load_registry()
-    every = registry.provisions_of(system, node_code)
+    every = registry.provisions_of(system, node_code, night=_today())
     provisions = [one for one in every if not datasets or one.dataset in datasets]
     if not provisions:
         of = f" ({', '.join(sorted(datasets))})" if datasets else ""
@@ -141,7 +142,7 @@ def nodes_to_compare(system: str, nodes: Collection[str] = (), datasets: Collect
     from yingshang.contracts.registry import load_registry
 
     registry = load_registry()
-    every = registry.provisions_of(system)
+    every = registry.provisions_of(system, night=_today())
     unknown = sorted(set(datasets) - {one.dataset for one in every})
     if unknown:
         there = ", ".join(sorted({one.dataset for one in every}))
@@ -313,11 +314,13 @@ class _Node:
 
 
 def is_mass_delete(deleted: int, known: int, *, accepted: int = 0) -> bool:
-    """Whether so many of the known rows are gone that a person has to be asked.
+    """Whether so many of the known rows are gone that a person has to be asked: past the limits, or all of several.
 
     ``accepted``: so many were accepted; a few more may have gone since.
     """
     limit = settings()
+    if deleted == known > max(1, accepted):
+        return True
     return deleted > max(
         limit.mass_delete_rows, limit.mass_delete_share * known, accepted * (1 + limit.mass_delete_share)
     )
@@ -369,6 +372,11 @@ def _with_outcome(record: Reconciliation, outcome: str) -> Reconciliation:
     from dataclasses import replace
 
     return replace(record, outcome=outcome)  # type: ignore[arg-type]
+
+
+def _today() -> date:
+    """The date in Shanghai: what is due today is compared."""
+    return datetime.now(SHANGHAI).date()
 
 
 @contextlib.contextmanager

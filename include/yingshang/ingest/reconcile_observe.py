@@ -131,8 +131,9 @@ def observe_digests(
     there, size = comparison.bucket_totals()
     reading = _Reading(source, request, shape, names, contract, checks, ring)
     return Observed(
-        "digests", shape, there, pending, 0, moved, size, source.clock, (), reading.rows, lambda: reading.moved
-    )
+        "digests", shape, there, pending, 0, moved, size, source.clock, _left_out(shape), reading.rows,
+        lambda: reading.moved,
+    )  # fmt: skip
 
 
 class _Reading:
@@ -185,8 +186,9 @@ def observe_full(
     comparison.classify()
     size = source.bytes_read - before
     return Observed(
-        "full", shape, comparison.rows_there(), pending, 0, size, size, source.clock, (), spool.of_keys, lambda: 0
-    )
+        "full", shape, comparison.rows_there(), pending, 0, size, size, source.clock, _left_out(shape), spool.of_keys,
+        lambda: 0,
+    )  # fmt: skip
 
 
 # --- drops ------------------------------------------------------------------------------------------------------------
@@ -234,8 +236,8 @@ def observe_drops(
     comparison.classify(of_drops=True)
     size = folder.bytes_read - before
     return Observed(
-        "drops", shape, rows, pending, comparison.unverified(), size, size, clock, tuple(notes), spool.of_keys,
-        lambda: 0,
+        "drops", shape, rows, pending, comparison.unverified(), size, size, clock, (*notes, *_left_out(shape)),
+        spool.of_keys, lambda: 0,
     )  # fmt: skip
 
 
@@ -347,6 +349,13 @@ def _fill_there(comparison: Comparison, spool: Spool, shape: Shape, *, as_of: st
         ("k", "cursor", "d", "seq", "n"),
         lines(~is_pending & ~is_left_out, key, cursor.alias("c"), digest, pl.col(SEQ), pl.col(ROW)),
     )
+
+
+def _left_out(shape: Shape) -> tuple[str, ...]:
+    """A note of the columns that the source does not deliver."""
+    known = {*(one.name for one in shape.columns), shape.contract.cursor, *shape.contract.personal_columns}
+    missing = [name for name in shape.contract.column_names if name not in known]
+    return (f"not delivered, so not compared: {', '.join(missing)}",) if missing else ()
 
 
 def _require_columns(present: Sequence[str] | dict[str, str], contract: Contract) -> None:
