@@ -81,6 +81,7 @@ class Airflow:
             "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
             "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(config.connections)}),
             "YINGSHANG_STATE": str(config.state),
+            "YINGSHANG_TASK_WORKERS": "4",
             "YINGSHANG_SCHEDULE_UNTIL": SCHEDULE_UNTIL,
             "YINGSHANG_CONNECTIONS_FILE": str(config.connections),
             "YINGSHANG_KEYS_FILE": str(config.keys),

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
         0.1, description="share of a provision's rows that reconcile closes without asking"
     )
     mass_delete_rows: int = Field(20, description="so many rows are closed without asking, whatever their share")
-    task_workers: int = Field(4, ge=1, description="tasks of Airflow that run at once on this machine")
+    task_workers: int | None = Field(None, ge=1, description="tasks that run at once; empty: [core] parallelism")
     retry_seconds: float = Field(20.0, description="wait before the first retry of an Airflow task")
     reader_wait_seconds: float = Field(60.0, description="how long a publication waits for readers before it ends them")
     publish_wait_seconds: float = Field(600.0, description="how long a publication waits in all before it is postponed")

@@ -7,7 +7,7 @@ and shares their memory. The modules are imported only, never used, before the f
 Each round of the scheduler looks at every task of every running night, and while tasks end all the time it goes round
 without a pause: that took as long as the tasks themselves. Here a round takes ROUND_SECONDS at least, and so that no
 worker waits for the next one, more tasks are taken than there are workers: `[core] parallelism` tasks are taken,
-YINGSHANG_TASK_WORKERS (4) run at once. See docs/adr/0006-executor.md.
+YINGSHANG_TASK_WORKERS run at once. See docs/adr/0006-executor.md.
 """
 
 import logging
@@ -81,6 +81,6 @@ class PreloadedLocalExecutor(LocalExecutor):
         self.sync()
 
     def _spawn_workers_with_gc_freeze(self, spawn_number: int) -> None:
-        wanted = min(spawn_number, settings().task_workers - len(self.workers))
+        wanted = min(spawn_number, (settings().task_workers or self.parallelism) - len(self.workers))
         if wanted > 0:
             super()._spawn_workers_with_gc_freeze(wanted)  # type: ignore[no-untyped-call]
