@@ -1,9 +1,11 @@
 """The whole path as a data engineer meets it: the demo's command, Airflow, the marts."""
 
 import datetime as dt
+import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -18,14 +20,17 @@ from tests.support.canaries import (
     secret_words,
 )
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+from tests.support.ocds import package_errors
 
 from simulator.canaries import MARKERS, NAME
 from yingshang import secrets
+from yingshang.export import export_ocds, export_tables
 from yingshang.settings import settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 MARTS = ("dim_project", "fct_transaction", "fct_transaction_event", "fct_bid", "fct_contract", "rpt_trading_monthly")
+COUNT = sql.SQL("select count(*) from {}")
 SABOTAGE = """
 create function public.lose_a_bid() returns trigger language plpgsql security definer as $$
 begin
@@ -123,6 +128,25 @@ def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> No
     assert "Over\n" in wait_for_alert(demo.alerts, "- Publish gate failed: build ")
     with demo.reader() as reader:
         assert_marts_equal_books(reader, demo.truth("2024-08-19"))
+
+
+def test_each_night_has_left_a_report_and_its_marts_leave_as_open_data(demo: Demo, tmp_path: Path) -> None:
+    reports = demo.layout.state / "reports"
+    assert {f"2024-08-{day}.html" for day in range(13, 20)} <= {file.name for file in reports.iterdir()}
+    (stopped,) = reports.glob("2024-08-19.unpublished-*.html")
+    assert "the publish gate stopped build" in stopped.read_text(encoding="utf-8"), "kept when the night was mended"
+    tables = export_tables(tmp_path / "tables")
+    procurement = export_ocds(tmp_path / "ocds")
+    with demo.reader() as reader:
+        for one in tables.tables:
+            assert reader.execute(COUNT.format(sql.Identifier("marts", one.mart))).fetchone() == (one.rows,), one.mart
+        lots = reader.execute(
+            "select count(*) from marts.fct_transaction where industry_code in ('01', '02', '10')"
+        ).fetchone()
+    assert (procurement.processes + sum(procurement.left_out.values()),) == lots
+    for package in procurement.packages:
+        content = (tmp_path / "ocds" / package.path).read_text(encoding="utf-8")
+        assert package_errors(json.loads(content)) == [], package.path
 
 
 def test_another_province_over_the_same_data_is_refused_in_one_line(demo: Demo) -> None:
