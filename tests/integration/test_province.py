@@ -10,6 +10,7 @@ from tests.conftest import Warehouse
 from tests.support.bi_checks import (
     assert_every_view_and_column_is_described,
     assert_joins_of_the_star_schema_meet,
+    assert_no_query_fails_while_the_live_slot_flips,
     assert_red_flags_equal_books,
     assert_sample_queries_answer,
 )
@@ -64,6 +65,7 @@ def test_nights_of_115_nodes_equal_the_books_and_one_read_again_changes_no_row(
         assert_every_view_and_column_is_described(reader)
         assert_sample_queries_answer(reader)
         assert_joins_of_the_star_schema_meet(reader)
+        assert_no_query_fails_while_the_live_slot_flips()
         arrived = owner.execute(
             "select count(distinct p.node_code) from ops.provision_run p join ops.night_run n using (run_id)"
             " where n.night = '2024-08-15' and p.outcome in ('loaded', 'nothing_to_send')"

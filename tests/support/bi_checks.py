@@ -1,6 +1,8 @@
 """What a person with any BI tool relies on, asked of a published warehouse."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from psycopg import Connection, sql
@@ -9,7 +11,8 @@ from tests.support.red_flag_books import red_flags_in_books
 
 from simulator import Province
 
-STAR_SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "reference" / "star-schema.md"
+ROOT = Path(__file__).resolve().parents[2]
+STAR_SCHEMA = ROOT / "docs" / "reference" / "star-schema.md"
 MAY_BE_EMPTY = {"02_missing_provisions", "07_latest_lots", "12_lots_with_most_flags", "14_overdue_by_city"}
 _JOIN = re.compile(r"^\| `(\w+)` \| `(\w+)` \| `(\w+)\.(\w+)` \|", re.MULTILINE)
 
@@ -65,3 +68,15 @@ def assert_red_flags_equal_books(reader: Connection, province: Province) -> None
         f"in the mart only {sorted(found - books)[:8]}, in the books only {sorted(books - found)[:8]}"
     )
     assert {"R003", "R018", "R030", "R040", "R059", "R060", "LN02"} <= {flag for flag, _ in books}
+
+
+def assert_no_query_fails_while_the_live_slot_flips() -> None:
+    """The benchmark of dashboards, for a second and by two clients: how fast is not asked here."""
+    bench = [sys.executable, str(ROOT / "tests" / "bench" / "bench_bi.py"), "--clients", "2", "--seconds", "1"]
+    done = subprocess.run(
+        [*bench, "--flip-every", "0.1", "--goal-ms", "60000"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    flips = re.search(r"2 clients, (\d+) flips, 0 failed", done.stdout)
+    assert flips, done.stdout
+    assert int(flips[1]) > 1
