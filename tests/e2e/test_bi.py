@@ -1,5 +1,6 @@
 """The dashboards as a reader meets them: the real Superset of `make bi`, on a small province's published marts."""
 
+import json
 import os
 import subprocess
 import sys
@@ -123,8 +124,6 @@ def shown(pg_server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def secrets_of(state: Path) -> dict[str, str]:
-    import json
-
     found: dict[str, str] = json.loads((state / "bi" / "passwords.json").read_text(encoding="utf-8"))
     return found
 
@@ -141,6 +140,8 @@ def one(role: Any, statement: str) -> Any:
     return row[0]
 
 
+DAY = 24 * 3600 * 1000
+"""Superset tells a date in milliseconds."""
 ORDERS = "select sum(orders)::int from marts.rpt_hotline_kpi"
 
 
@@ -167,9 +168,8 @@ def test_a_cached_chart_is_of_ones_own_role(shown: Shown) -> None:
     assert 0 < numbers[DALIAN] != numbers[SHENYANG] > 0
 
 
-@pytest.mark.parametrize(("role", "city", "codes"), [(SHENYANG, "沈阳市", "2101"), (DALIAN, "大连市", "2102")])
-def test_a_city_sees_itself_in_every_chart(shown: Shown, role: str, city: str, codes: str) -> None:
-    reader = shown.reader(role)
+def test_a_city_sees_itself_in_every_chart(shown: Shown) -> None:
+    reader, city, codes = shown.reader(SHENYANG), "沈阳市", "2101"
     for board, name in CHARTS:
         for row in reader.chart(board, name)["data"]:
             assert row.get("city_name", city) == city, (board, name)
@@ -183,7 +183,6 @@ def test_sql_lab_of_a_city_reaches_nothing_else(shown: Shown) -> None:
     found = reader.sql_lab("select distinct node_code from marts.rpt_hotline_kpi")
     assert found.status_code == 200, found.text[:500]
     assert [row["node_code"] for row in found.json()["data"]] == ["210100"]
-    assert reader.sql_lab("select current_user as me").json()["data"] == [{"me": "yingshang_bi_shenyang"}]
     for statement in (
         "set role yingshang_owner",
         "set session authorization yingshang_bi_dalian",
@@ -208,6 +207,7 @@ def test_a_new_publication_shows_new_numbers(shown: Shown) -> None:
     reader = shown.reader(PROVINCE)
     before = reader.number("hotline", "orders")
     assert reader.chart("hotline", "orders")["is_cached"]
+    night = reader.chart("province", "published")["data"][0]["night"]
     shown.province.advance()
     write_registry(settings().registry_dir, shown.province)
     run_night(shown.province)
@@ -215,7 +215,7 @@ def test_a_new_publication_shows_new_numbers(shown: Shown) -> None:
     assert not fresh["is_cached"]
     assert fresh["data"][0]["orders"] == one(PROVINCE, ORDERS) > before
     (published,) = reader.chart("province", "published")["data"]
-    assert published["publication_id" if "publication_id" in published else "night"]
+    assert published["night"] - night == DAY
     assert published["missing_nodes"] == 0
 
 
