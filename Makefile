@@ -88,3 +88,5 @@ lock: $(READY) ## resolve requirements/requirements.in and bi.in anew into hashe
 		--no-header --universal --python-version 3.11 --output-file requirements/lock.txt
 	@$(BIN)/uv pip compile requirements/bi.in --generate-hashes --no-header --universal --python-version 3.11 \
 		--output-file requirements/bi.lock.txt
+	@$(BIN)/uv pip compile requirements/browser.in --generate-hashes --no-header --universal --python-version 3.11 \
+		--output-file requirements/browser.lock.txt
