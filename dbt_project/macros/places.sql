@@ -89,3 +89,11 @@ for a touched month the rows of so many years before.
     {%- else -%} select * from {{ relation }}
     {%- endif -%}
 {%- endmacro %}
+
+{#-
+For a full build of a model that joins whole facts by village and month: with random_page_cost as low as the touched keys need it,
+the planner would look up half a million pairs by index, one by one.
+-#}
+{% macro without_indexes_when_full() -%}
+    {{ "" if is_incremental() else "set enable_indexscan = off" }}
+{%- endmacro %}

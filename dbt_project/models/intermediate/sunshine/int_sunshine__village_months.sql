@@ -5,23 +5,22 @@
         unique_key=["village_code", "month_start_date"],
         on_schema_change="fail",
         meta={"touched_in": "touched_village_month"},
-        indexes=[
-            {"columns": ["month_start_date", "village_code"], "unique": true},
-            {"columns": ["village_code"]},
-        ],
+        indexes=[{"columns": ["month_start_date", "village_code"], "unique": true}],
+        pre_hook="{{ without_indexes_when_full() }}",
         post_hook="analyze {{ this }}",
     )
 }}
 -- depends_on: {{ ref("touched_village_month") }}
+{%- set whole_at_once = "" if is_incremental() else "not materialized " %}
 -- Minutes are summed as float8: whole numbers, so exact, and faster than numeric.
 with
     {% if is_incremental() %} touched as ({{ touched_keys() }}), {% endif %}
 
-    registrations as ({{ at_touched_months(ref("fct_registration")) }}),
+    registrations as {{ whole_at_once }} ({{ at_touched_months(ref("fct_registration")) }}),
 
-    evaluations as ({{ at_touched_months(ref("fct_evaluation")) }}),
+    evaluations as {{ whole_at_once }} ({{ at_touched_months(ref("fct_evaluation")) }}),
 
-    petitions as ({{ at_touched_months(ref("fct_petition")) }}),
+    petitions as {{ whole_at_once }} ({{ at_touched_months(ref("fct_petition")) }}),
 
     petitions_year_before as ({{ at_touched_months(ref("fct_petition"), years_back=1) }}),
 
