@@ -25,6 +25,7 @@ def _zip(path: Path) -> None:
 
 PLANTS: dict[str, Callable[[Path], object]] = {
     "a log": lambda path: path.write_text(f"[2024-08-16] refused: ({PHONE}, x)\n", encoding="utf-8"),
+    "a long log": lambda path: path.write_text("x" * 400_000 + NAME + "y" * 400_000, encoding="utf-8"),
     "a log in GB18030": lambda path: path.write_bytes(f"行 {NAME}".encode("gb18030")),
     "JSON with escapes": lambda path: path.write_text(json.dumps({"event": NAME})),
     "JSON within JSON": lambda path: path.write_text(json.dumps({"message": json.dumps({"name": NAME})})),
