@@ -1,5 +1,7 @@
 """Who may see what: each role sees its divisions up to its ceiling, and the gate would notice if it did not."""
 
+import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 from tests.support.publishing import NIGHT, SqlBuilder, cycle, publisher
+from typer.testing import CliRunner
 
 from yingshang import quality
+from yingshang.cli.access import app
 from yingshang.contracts.access import load_access
 from yingshang.errors import AuditFailed, BuildError, CredentialError, RegistryError
 from yingshang.publish.model import Build, Plan
@@ -104,6 +108,12 @@ def test_each_role_sees_its_divisions_up_to_its_ceiling(warehouse) -> None:
     assert numbers["agreeing"] == numbers["roles"] * numbers["marts"] == roles * 3
     assert numbers["hidden_rows"] > 0
     assert f"{roles} roles × 3 marts, {roles * 3} of {roles * 3} as the owner counts" in quality.probe_line()
+    shown = CliRunner().invoke(app, ["report"], catch_exceptions=False).stdout
+    assert re.search(r"bi_heping +210102 和平区 +internal +3 of 3 +60 ", shown), shown
+    shown = CliRunner().invoke(app, ["report", "--role", "bi_heping"], catch_exceptions=False).stdout
+    assert re.search(r"fct_visit +internal +10 +40 +caller_name_token +persons", shown), shown
+    as_json = CliRunner().invoke(app, ["report", "--json"], catch_exceptions=False).stdout
+    assert len(json.loads(as_json)) == roles
 
 
 def test_a_policy_is_evaluated_once_and_finds_the_index(warehouse) -> None:

@@ -129,9 +129,7 @@ def load_access(
 def _access(row: dict[str, str], nodes: Mapping[str, Node]) -> tuple[tuple[str, ...], Access]:
     role, division, sensitivity = row["role"], row["division_code"], row["sensitivity"]
     if not ROLE_NAME.fullmatch(role):
-        raise ValueError(
-            f"unknown role {role!r}: it is named bi_ and small letters, digits or _, as bi_heping"
-        )
+        raise ValueError(f"unknown role {role!r}: it is named bi_ and small letters, digits or _, as bi_heping")
     if division not in nodes:
         raise ValueError(f"unknown division {division!r} of {role}: it is not in nodes.csv")
     if sensitivity not in SENSITIVITIES:
