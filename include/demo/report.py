@@ -100,6 +100,7 @@ def print_report(console: Console, airflow: Airflow, truth_csv: Path, seconds: f
     console.print(f"marts      psql '{_plain_dsn()}'  (schema marts)", soft_wrap=True)
     console.print(f"data docs  {_data_docs()}", soft_wrap=True)
     console.print(f"report     {_night_report(answers)}", soft_wrap=True)
+    console.print("dashboards `make bi` shows them in Superset")
     console.print(
         f"done in {seconds:.0f} s. `make demo` again goes on with the next nights, `make stop` ends everything."
     )
