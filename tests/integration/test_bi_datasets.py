@@ -1,4 +1,4 @@
-"""What the dashboards ask, asked of tables made from the marts' contracts: tables, columns and expressions are there."""
+"""What the dashboards ask, asked of tables made from the marts' contracts: all of it is there."""
 
 from collections.abc import Iterator
 
