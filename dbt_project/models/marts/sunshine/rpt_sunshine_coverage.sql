@@ -59,6 +59,7 @@ with
             city_code,
             {%- for name in measures %} sum({{ name }}) as {{ name }}{{ "," if not loop.last }} {%- endfor %}
         from {{ ref("int_sunshine__village_months") }}
+        {% if is_incremental() %} where month_start_date in (select month_start_date from touched) {% endif %}
         group by month_start_date, township_code, county_code, city_code
     ),
 
