@@ -99,17 +99,19 @@ def bi(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def shown(pg_server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     state = tmp_path_factory.mktemp("bi")
-    with psycopg.connect(pg_server.superuser_dsn(), autocommit=True) as admin, pytest.MonkeyPatch.context() as patch:
+    cluster = Cluster(tmp_path_factory.mktemp("pg"), settings={"fsync": "off", "full_page_writes": "off"})
+    with pytest.MonkeyPatch.context() as patch:
         use_state(patch, state)
         patch.setenv("YINGSHANG_BI_PORT", str(port := free_port()))
-        admin.execute("create database shown_in_bi")
         province = Province(state / "province", profile="tiny", seed=5)
         try:
+            with psycopg.connect(cluster.start().superuser_dsn(), autocommit=True) as admin:
+                admin.execute("create database shown_in_bi")
             province.start()
             write_registry(state / "registry", province)
-            init_warehouse(pg_server.superuser_dsn("shown_in_bi"))
+            init_warehouse(cluster.superuser_dsn("shown_in_bi"))
             secrets.init_keys()
             secrets.save_connections(province.connections())
             run_night(province)
@@ -120,7 +122,7 @@ def shown(pg_server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         finally:
             bi("stop")
             province.destroy()
-            admin.execute("drop database shown_in_bi with (force)")
+            cluster.destroy()
 
 
 def secrets_of(state: Path) -> dict[str, str]:
