@@ -122,7 +122,7 @@ def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> No
     assert any("fct_bid" in reason[0] for reason in reasons), reasons
     message = wait_for_alert(demo.alerts, "Publish gate failed\n- build ")
     assert f"Run {run_id} of nightly failed. Readers see night" in message
-    assert "fct_bid (" in message
+    assert "fct_bid.by_node (2 rules)" in message
     assert "docs/runbooks/publish-gate-failed.md" in message
     assert wait_for_run(airflow, airflow.trigger("2024-08-19")) == "success"
     assert "Over\n" in wait_for_alert(demo.alerts, "- Publish gate failed: build ")
