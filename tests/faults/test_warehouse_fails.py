@@ -35,13 +35,12 @@ def own_warehouse(
 ) -> Iterator[tuple[Scene, Cluster]]:
     """A scene whose warehouse has a server of its own, which can be stopped."""
     state = tmp_path / "own_state"
-    monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
     use_state(monkeypatch, state)
-    monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
     cluster = Cluster(tmp_path / "own_pg", port=free_port(), settings={"shared_buffers": "64MB"})
     with contextlib.closing(_Ending(cluster.start())):
         init_warehouse(cluster.superuser_dsn())
         secrets.init_keys()
+        monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))  # the scene writes it
         with Scene(Warehouse(cluster.superuser_dsn(), state), tmp_path) as scene:
             scene.postgres(NEIGHBOUR, pg_server)
             scene.postgres(VICTIM, pg_server)
