@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,29 @@ def wait_for(owner: psycopg.Connection[Any], query: str, seconds: float = 120) -
         time.sleep(0.2)
 
 
+@contextmanager
+def second_scheduler(demo: Demo) -> Iterator[None]:
+    """Another scheduler beside the demo's, with its settings; killed at the end."""
+    first = next(one for one in demo.airflow.services if one.name == "airflow-scheduler").process()
+    assert first is not None
+    with (demo.layout.logs / "second-scheduler.log").open("w") as log:
+        command = [sys.executable, "-m", "airflow", "scheduler"]
+        started = subprocess.Popen(command, env=first.environ(), cwd=demo.layout.airflow, stdout=log, stderr=log)
+    second = psutil.Process(started.pid)
+    try:
+        with demo.superuser("airflow") as metadata:
+            wait_for(
+                metadata,
+                "select 1 from job where job_type = 'SchedulerJob' and state = 'running'"
+                f" and start_date > to_timestamp({second.create_time():.0f})",
+            )
+        yield
+    finally:
+        for process in (*second.children(recursive=True), second):
+            process.kill()
+        started.wait(20)
+
+
 def wait_for_alert(alerts: Receiver, words: str, seconds: float = 60) -> str:
     """The first message with these words; callbacks are run by the dag-processor, a moment after the run."""
     end = time.monotonic() + seconds
@@ -148,4 +172,4 @@ def backfill(airflow: Airflow, night: str) -> str:
     raise AssertionError(f"no backfill run for {night}")
 
 
-__all__ = ["Demo", "backfill", "wait_for", "wait_for_alert", "wait_for_run"]
+__all__ = ["Demo", "backfill", "second_scheduler", "wait_for", "wait_for_alert", "wait_for_run"]

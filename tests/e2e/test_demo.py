@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from psycopg import sql
-from tests.e2e.conftest import Demo, backfill, wait_for, wait_for_alert, wait_for_run
+from tests.e2e.conftest import Demo, backfill, second_scheduler, wait_for, wait_for_alert, wait_for_run
 from tests.support.canaries import (
     Needles,
     arrived_as_tokens,
@@ -89,12 +89,27 @@ def test_one_node_that_is_down_does_not_stop_the_night_and_is_named(demo: Demo) 
         )
     assert night == "2024-08-17"
     assert missing == {"supervision": ["210202"], "trading": ["210202"]}
+
+
+def test_two_schedulers_at_once_do_each_task_once_and_the_node_that_was_away_catches_up(demo: Demo) -> None:
     demo.province.node_up("210202")
     demo.province.advance()
-    assert wait_for_run(airflow, airflow.trigger("2024-08-18")) == "success"
+    airflow = demo.airflow
+    with second_scheduler(demo), demo.superuser("airflow") as metadata:
+        run_id = airflow.trigger("2024-08-18")
+        assert wait_for_run(airflow, run_id) == "success"
+        tries = metadata.execute(
+            "select count(distinct queued_by_job_id), min(try_number), max(try_number) from task_instance"
+            " where run_id = %s and queued_by_job_id is not null",
+            (run_id,),
+        ).fetchone()
+    assert tries == (2, 1, 1), "both have queued tasks of this run, and none was tried twice"
     with demo.reader() as reader, demo.owner() as owner:
         assert_marts_equal_books(reader, demo.truth("2024-08-18"))
         assert_nothing_lost(owner)
+        published = owner.execute("select count(*) from ops.publication where run_id = %s", (run_id,)).fetchone()
+        attempts = owner.execute("select max(attempts) from ops.provision_run where run_id = %s", (run_id,)).fetchone()
+    assert (published, attempts) == ((1,), (1,))
 
 
 def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> None:
