@@ -1,11 +1,10 @@
 """The weekly Airflow DAG that keeps house."""
 
-import datetime as dt
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
 
-from yingshang.orchestrate import alerts, steps
+from yingshang.orchestrate import alerts, arguments, steps
 
 DOC = """
 ### Housekeeping
@@ -31,14 +30,7 @@ LAST = {"vacuum_tables": "vacuum"}
     tags=["maintenance"],
     doc_md=DOC,
     params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would be done.")},
-    default_args={
-        "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": steps.retry_delay(),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": dt.timedelta(minutes=10),
-        "execution_timeout": dt.timedelta(hours=3),
-    },
+    default_args=arguments.task_defaults(execution_hours=3),
     on_failure_callback=alerts.on_failure("what is published is not touched by it"),
 )
 def maintenance() -> None:

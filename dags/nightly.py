@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import Asset, CronTriggerTimetable, Param, TriggerRule, dag, get_current_context, task, task_group
 
-from yingshang.orchestrate import alerts, steps
+from yingshang.orchestrate import alerts, arguments, steps
 
 DOC = """
 ### One night of Liaoning's business environment
@@ -46,14 +46,7 @@ MARTS = Asset("yingshang://marts")
             description="Business date (yyyy-mm-dd). Empty: the Shanghai date that ended before the run.",
         )
     },
-    default_args={
-        "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": steps.retry_delay(),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": dt.timedelta(minutes=10),
-        "execution_timeout": dt.timedelta(hours=1),
-    },
+    default_args=arguments.task_defaults(execution_hours=1),
     on_failure_callback=alerts.on_failure("nothing was published, the last good night stays"),
     on_success_callback=alerts.on_success(),
 )

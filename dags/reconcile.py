@@ -1,11 +1,10 @@
 """The Airflow DAG that finds what the nights could not see: every week, and by hand for any nodes."""
 
-import datetime as dt
 from typing import Any
 
 from airflow.sdk import Asset, CronTriggerTimetable, Param, TriggerRule, dag, get_current_context, task
 
-from yingshang.orchestrate import alerts, steps
+from yingshang.orchestrate import alerts, arguments, steps
 
 DOC = """
 ### Compare with the sources, and repair
@@ -21,8 +20,6 @@ nodes or datasets, with `dry_run` to see what it would do: `yingshang reconcile`
 | `compare_*` | the node does not answer: clear it later. Or too many of its rows are gone: nothing was changed; ask the node, then `yingshang reconcile --accept-deletes` as the log says |
 | `landing_gate` | clear it; a refused repair changes nothing, `yingshang gate accept|reject` overrides |
 """  # noqa: E501
-
-CODES = {"type": ["null", "array"], "items": {"type": "string"}}
 
 
 @dag(
@@ -40,18 +37,11 @@ CODES = {"type": ["null", "array"], "items": {"type": "string"}}
             title="Systems",
             description="Empty: all.",
         ),
-        "nodes": Param(None, **CODES, title="Nodes", description="6-digit codes. Empty: all."),
-        "datasets": Param(None, **CODES, title="Datasets", description="Such as lot. Empty: all."),
+        "nodes": Param(None, **arguments.CODES, title="Nodes", description="6-digit codes. Empty: all."),
+        "datasets": Param(None, **arguments.CODES, title="Datasets", description="Such as lot. Empty: all."),
         "dry_run": Param(False, type="boolean", title="Dry run", description="Compare, and write nothing."),
     },
-    default_args={
-        "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": steps.retry_delay(),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": dt.timedelta(minutes=10),
-        "execution_timeout": dt.timedelta(hours=2),
-    },
+    default_args=arguments.task_defaults(execution_hours=2),
     on_failure_callback=alerts.on_failure("what could be compared is repaired, the rest stays as it was"),
     on_success_callback=alerts.on_success(),
 )
@@ -61,7 +51,7 @@ def reconcile() -> None:
         return steps.reconcile_gate(get_current_context()["dag_run"].run_id)
 
     gate = landing_gate()
-    for level in ("province", "city", "county"):
+    for level in arguments.LEVELS:
         compare_level(level) >> gate
 
 

@@ -1,11 +1,10 @@
 """The Airflow DAG that reads nights again: any nodes, datasets and nights, by hand."""
 
-import datetime as dt
 from typing import Any
 
 from airflow.sdk import Asset, Param, TriggerRule, dag, get_current_context, task
 
-from yingshang.orchestrate import alerts, steps
+from yingshang.orchestrate import alerts, arguments, steps
 
 DOC = """
 ### Read nights again
@@ -21,8 +20,6 @@ delivered for the same night before. The next build takes it in.
 | `read_*` | the node does not answer or its data is broken: mend it, clear the task; the others are not held up |
 | `landing_gate` | clear it; a refused batch replaces nothing, `yingshang gate accept|reject` overrides |
 """
-
-CODES = {"type": ["null", "array"], "items": {"type": "string"}}
 
 
 @dag(
@@ -41,19 +38,12 @@ CODES = {"type": ["null", "array"], "items": {"type": "string"}}
             title="Last night",
             description="Empty: the first one only.",
         ),
-        "nodes": Param(None, **CODES, title="Nodes", description="6-digit codes. Empty: all."),
-        "datasets": Param(None, **CODES, title="Datasets", description="Such as lot. Empty: all."),
+        "nodes": Param(None, **arguments.CODES, title="Nodes", description="6-digit codes. Empty: all."),
+        "datasets": Param(None, **arguments.CODES, title="Datasets", description="Such as lot. Empty: all."),
         "replace": Param(False, type="boolean", title="Replace", description="Supersede what was read before."),
         "dry_run": Param(True, type="boolean", title="Dry run", description="Only say what would be read."),
     },
-    default_args={
-        "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": steps.retry_delay(),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": dt.timedelta(minutes=10),
-        "execution_timeout": dt.timedelta(hours=1),
-    },
+    default_args=arguments.task_defaults(execution_hours=1),
     on_failure_callback=alerts.on_failure("what was read waits for the next build, the rest was not read again"),
 )
 def reload() -> None:
@@ -67,7 +57,7 @@ def reload() -> None:
         return steps.landing_gate(run)
 
     gates = landing_gate.expand(run=runs())
-    for level in ("province", "city", "county"):
+    for level in arguments.LEVELS:
         read_level(level) >> gates
 
 

@@ -26,6 +26,7 @@ MODULES = (
     "airflow.sdk.definitions.timetables.trigger",
     "airflow.providers.standard.decorators.python",
     "yingshang.orchestrate.alerts",
+    "yingshang.orchestrate.arguments",
     "yingshang.orchestrate.steps",
     "adbc_driver_manager",
     "adbc_driver_postgresql",

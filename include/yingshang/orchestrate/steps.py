@@ -33,11 +33,6 @@ def night_of(logical_date: dt.datetime | None, run_after: dt.datetime, asked: st
     return (logical_date or run_after).astimezone(SHANGHAI).date() - dt.timedelta(days=1)
 
 
-def retry_delay() -> dt.timedelta:
-    """How long a task waits before its first retry; the waits double from there."""
-    return dt.timedelta(seconds=settings().retry_seconds)
-
-
 def schedule_until() -> dt.datetime | None:
     """When scheduling ends (timezone-aware); None in an installation that is to go on."""
     until = settings().schedule_until
