@@ -59,7 +59,7 @@ lint: $(READY) ## ruff, sqlfmt, import rules, contracts, no secret in any file
 	@$(BIN)/yingshang contracts check
 	@git ls-files -z -- $(SCANNED) | xargs -0 -P 2 -n 400 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
-audit: $(READY) ## known vulnerabilities of what the lock installs; exit 3: the advisory service can't be reached
+audit: $(READY) ## known vulnerabilities of what the lock installs; it says so where the advisory service can't be reached
 	@$(BIN)/python .ci/audit.py
 
 sbom: $(READY) ## the bill of materials of the lock with its hashes (CycloneDX), validated, in .state/sbom.cdx.json
