@@ -31,7 +31,7 @@ _VISIBLE = """
     cross join lateral (
         select e.event, e.seq from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
     ) last
-    where b.system = %s and b.dataset = %s and b.node_code = %s and last.event = 'admitted'
+    where (b.system, b.dataset, b.node_code) = ({of}) and last.event = 'admitted'
 """
 
 
@@ -56,7 +56,8 @@ class Comparison:
 
     def __init__(self, connection: PgConnection, contract: Contract, node_code: str) -> None:
         self._connection, self._contract = connection, contract
-        self._of = (contract.system, contract.dataset, node_code)
+        self._of = sql.SQL(", ").join(map(sql.Literal, (contract.system, contract.dataset, node_code)))
+        self._visible = sql.SQL(_VISIBLE).format(of=self._of)
         for name in TABLES:
             connection.execute(sql.SQL("drop table if exists {}").format(_table(name)))
         connection.execute(
@@ -67,15 +68,16 @@ class Comparison:
 
     def newest_night(self) -> date | None:
         """The newest night of which something is visible; None: nothing is."""
-        row = self._connection.execute(f"select max(night) from ({_VISIBLE}) v", self._of).fetchone()  # noqa: S608
+        row = self._connection.execute(sql.SQL("select max(night) from ({}) v").format(self._visible)).fetchone()
         return row[0] if row else None
 
     def admitted_drops(self) -> dict[tuple[str, str], int]:
         """The visible drops, (period, sha256) -> admitting seq."""
         rows = self._connection.execute(
-            f"select b.drop_period, b.drop_sha256, max(v.seq) from ({_VISIBLE}) v join ops.batch b using (batch_id)"  # noqa: S608
-            " where b.kind = 'drop' group by 1, 2",
-            self._of,
+            sql.SQL(
+                "select b.drop_period, b.drop_sha256, max(v.seq) from ({}) v join ops.batch b using (batch_id)"
+                " where b.kind = 'drop' group by 1, 2"
+            ).format(self._visible)
         )
         return {(period, sha256): int(seq) for period, sha256, seq in rows}
 
@@ -103,10 +105,10 @@ class Comparison:
             keys=keys,
             texts=texts,
             raw=sql.Identifier(contract.raw_table),
-            visible=sql.SQL(_VISIBLE).format(),
+            visible=self._visible,
         )
         self._connection.execute("drop table if exists reconcile_here")
-        self._connection.execute(_with(query, self._of))
+        self._connection.execute(query)
         self._connection.execute("create index on reconcile_here (k)")
         self._connection.execute("analyze reconcile_here")
 
@@ -175,9 +177,12 @@ class Comparison:
             lost = sql.SQL("h.k is null")
         deleted = sql.SQL("" if of_drops else _GONE).format(inside=inside)
         same_first = sql.SQL("" if of_drops else "t.d = h.d desc nulls last, ")
-        query = sql.SQL(_CLASSIFY).format(changed=changed, lost=lost, deleted=deleted, same_first=same_first)
+        query = sql.SQL(_CLASSIFY).format(
+            changed=changed, lost=lost, deleted=deleted, same_first=same_first, of=self._of,
+            version=sql.Literal(self._contract.version),
+        )  # fmt: skip
         connection.execute("drop table if exists reconcile_difference")
-        connection.execute(_with(query, (*self._of, self._contract.version)))
+        connection.execute(query)
         connection.execute("create index on reconcile_difference (k)")
 
     def unverified(self) -> int:
@@ -258,7 +263,7 @@ with there as (
 known as (
     select d.key_digest as k, d.digest_there as d
     from ops.reconciliation_difference d join ops.reconciliation r using (reconciliation_id)
-    where d.kind = 'rejected' and r.system = %s and r.dataset = %s and r.node_code = %s and r.contract_version = %s
+    where d.kind = 'rejected' and (r.system, r.dataset, r.node_code) = ({of}) and r.contract_version = {version}
 ),
 differing as (
     select case when {lost} then 'lost' else 'changed' end as kind, t.k, h.key, h.cursor as cursor_here,
@@ -284,12 +289,3 @@ where not h.is_deleted and {inside} and not exists (select from reconcile_there 
 
 def _table(name: str) -> sql.Identifier:
     return sql.Identifier(f"reconcile_{name}")
-
-
-def _with(query: sql.Composable, values: Sequence[Any]) -> sql.Composed:
-    """A statement that makes a table takes no parameters: put them in as literals."""
-    text = query.as_string(None).split("%s")
-    parts: list[sql.Composable] = [sql.SQL(text[0])]
-    for value, rest in zip(values, text[1:], strict=True):
-        parts += [sql.Literal(value), sql.SQL(rest)]
-    return sql.Composed(parts)
