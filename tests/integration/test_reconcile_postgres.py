@@ -13,7 +13,7 @@ from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, bid, lot, pg_sour
 from localpg import Cluster
 from yingshang.errors import ContractError, UsageError, WarehouseUnavailable
 from yingshang.ingest import reconcile_repair
-from yingshang.ingest.reconcile import NodeComparison, acceptance, is_mass_delete, reconcile_node
+from yingshang.ingest.reconcile import NodeComparison, acceptance, is_mass_delete, mass_delete, reconcile_node
 from yingshang.quality import run_landing_gate
 from yingshang.warehouse.reconciliations import Reconciliation
 
@@ -153,7 +153,10 @@ def test_a_row_that_breaks_the_contract_is_named_and_not_asked_about_again(
 def test_forty_percent_gone_at_once_is_asked_about(warehouse: Warehouse, source: PgSource) -> None:
     source.execute("delete from bid_section where bid_section_code > %s", code(180))
     source.insert("lot", lot(4001, stamp=LATE))
+    tried = compare("dry", dry_run=True)
+    assert str(mass_delete([tried])).endswith("a run would change nothing of it and ask you"), "there is no number yet"
     one = compare("blocked")
+    assert f"--accept-deletes {one.reconciliation_id} " in str(mass_delete([one]))
     assert (one.outcome, found(one)) == ("blocked", (1, 0, 120, 0))
     assert len(latest(warehouse)) == ROWS
     blocked, accept = acceptance(one.reconciliation_id or 0, reason="the node says so", actor="test")

@@ -140,6 +140,8 @@ def _judge(console: Console, base: str) -> int:
 def _say(console: Console, reports: Sequence[NodeComparison], dry_run: bool) -> None:
     from rich.table import Table
 
+    from yingshang.ingest.reconcile import question
+
     found = [record for report in reports for record in report.compared]
     shown = [one for one in found if one.differences or one.rejected_rows or one.notes or one.unverified_rows]
     if shown:
@@ -171,7 +173,7 @@ def _say(console: Console, reports: Sequence[NodeComparison], dry_run: bool) -> 
         console.print("nothing was changed: run it again without --dry-run")
     for one in found:
         if one.outcome == "blocked":
-            console.print(_question(one, dry_run))
+            console.print(question(one))
 
 
 def _outcome(one: Reconciliation, dry_run: bool) -> str:
@@ -182,17 +184,8 @@ def _outcome(one: Reconciliation, dry_run: bool) -> str:
     return one.outcome
 
 
-def _question(one: Reconciliation, dry_run: bool) -> str:
-    from yingshang.ingest.reconcile import mass_delete
-
-    if dry_run:
-        return (
-            f"{one.name}: {one.deleted_rows} of {one.warehouse_rows} rows are gone: a run would be blocked and ask you"
-        )
-    return str(mass_delete([one]))
-
-
 def _list(console: Console, as_json: bool) -> None:
+    from yingshang.ingest.reconcile import question
     from yingshang.warehouse import session
     from yingshang.warehouse.reconciliations import blocked_reconciliations
 
@@ -202,7 +195,7 @@ def _list(console: Console, as_json: bool) -> None:
         typer.echo(json.dumps([dataclasses.asdict(one) for one in waiting], ensure_ascii=False, indent=1, default=str))
         return
     for one in waiting:
-        console.print(f"{one.finished_at:%Y-%m-%d %H:%M} {_question(one, dry_run=False)}")
+        console.print(f"{one.finished_at:%Y-%m-%d %H:%M} {question(one)}")
     if not waiting:
         console.print("no comparison waits for a word")
 

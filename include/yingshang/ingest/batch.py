@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,7 +102,7 @@ def load_batch(
     try:
         for piece in delivery.batches:
             if source_rows == 0:
-                _require_columns(delivery, job)
+                require_columns(delivery.columns, contract, job.named, "nothing was loaded")
             frame = conform(piece, contract).with_row_index(ROW, offset=source_rows + 1)
             frame = frame.with_columns(_bigint(ROW))
             source_rows += frame.height
@@ -194,12 +194,13 @@ def drift_of(columns: Mapping[str, str], contract: Contract) -> dict[str, Any]:
     return {key: value for key, value in drift.items() if value}
 
 
-def _require_columns(delivery: Delivery, job: BatchJob) -> None:
-    lost = [column.name for column in job.contract.columns if column.required and column.name not in delivery.columns]
+def require_columns(present: Collection[str], contract: Contract, named: str, outcome: str) -> None:
+    """Every required column has to come. ``outcome``: what is not done else. Raises ContractError."""
+    lost = [column.name for column in contract.columns if column.required and column.name not in present]
     if lost:
         raise ContractError(
-            f"{job.named}: the source no longer delivers the required {', '.join(lost)}: nothing was loaded; "
-            "ask the node, or change the contract"
+            f"{named}: the source no longer delivers the required {', '.join(lost)}: {outcome}; ask the node, or change"
+            " the contract"
         )
 
 

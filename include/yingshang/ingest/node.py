@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from yingshang.errors import (
     ContractError,
@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from yingshang.contracts import Contract
     from yingshang.contracts.registry import Provision
     from yingshang.ingest.batch import BatchJob
-    from yingshang.secrets import Connection, Keys
+    from yingshang.secrets import Keys
     from yingshang.warehouse import PgConnection
     from yingshang.warehouse.ledger import Batch, NewBatch, Outcome
+
+T = TypeVar("T")
 
 LOCK_CLASS = 4207002
 LOCK_SECONDS = 30.0
@@ -192,33 +194,23 @@ class _Node:
         self._warehouse.close()
 
     def ingest(self, provisions: Sequence[tuple[Provision, Contract]]) -> list[DatasetReport]:
-        """All provisions, connector by connector. The order of the reports is that of the registry."""
-        from yingshang import secrets
-
+        """All provisions. The order of the reports is that of the registry."""
         reports: dict[str, DatasetReport] = {}
-        for kind in dict.fromkeys(provision.connector for provision, _ in provisions):
-            of_kind = [(one, contract) for one, contract in provisions if one.connector == kind]
-            waiting = [
-                (one, contract) for one, contract in of_kind if kind == "files" or not self._repeat(one, reports)
-            ]
-            if not waiting:
-                continue
-            try:
-                connection = secrets.connection(waiting[0][0].conn_id)
-                if kind == "files":
-                    from yingshang.connectors.files import FilesSource
 
-                    with FilesSource(connection, self._node_code) as folder:
-                        for one, contract in waiting:
-                            reports[one.dataset] = self._attempt(one, partial(self._drops, folder, contract))
-                else:
-                    with window_source(kind, connection) as source:
-                        for one, contract in waiting:
-                            reports[one.dataset] = self._attempt(one, partial(self._window, source, contract))
-            except YingshangError as error:
-                for one, _ in waiting:
-                    if one.dataset not in reports:
-                        reports[one.dataset] = self._failed(one.dataset, error, datetime.now(UTC))
+        def attempt(one: Provision, step: Callable[[], list[NewBatch]]) -> None:
+            reports[one.dataset] = self._attempt(one, step)
+
+        waiting = [
+            (one, contract)
+            for one, contract in provisions
+            if one.connector == "files" or not self._repeat(one, reports)
+        ]
+        try:
+            at_source(waiting, attempt, self._drops, self._window)
+        except YingshangError as error:
+            for one, _ in waiting:
+                if one.dataset not in reports:
+                    reports[one.dataset] = self._failed(one.dataset, error, datetime.now(UTC))
         return [reports[one.dataset] for one, _ in provisions]
 
     def _repeat(self, provision: Provision, reports: dict[str, DatasetReport]) -> bool:
@@ -472,19 +464,44 @@ def _is_text(delivery: Delivery) -> bool:
     return "json" in delivery.columns.values()
 
 
-@contextlib.contextmanager
-def window_source(kind: str, connection: Connection) -> Iterator[PostgresSource | HttpSource]:
-    """The source of a node that is asked for ranges of its cursor. ``kind``: postgres or http."""
-    if kind == "postgres":
-        from yingshang.connectors.postgres import PostgresSource
+def at_source(
+    provisions: Sequence[tuple[Provision, Contract]],
+    attempt: Callable[[Provision, Callable[[], T]], object],
+    drops: Callable[[FilesSource, Contract], T],
+    window: Callable[[PostgresSource | HttpSource, Contract], T],
+) -> None:
+    """Attempt provisions of one node and system, over one connection: ``drops`` of a folder, or a ``window``.
 
-        with PostgresSource(connection) as source:
-            yield source
-    else:
-        from yingshang.connectors.http import HttpSource
+    The registry gives a node one connector for a system. Nothing is connected to when there is nothing to attempt.
 
-        with HttpSource(connection) as api:
-            yield api
+    Raises:
+        YingshangError: of the connection; what a step raises is for ``attempt`` to keep.
+    """
+    from yingshang import secrets
+
+    if not provisions:
+        return
+    first = provisions[0][0]
+    connection = secrets.connection(first.conn_id)
+    match first.connector:
+        case "files":
+            from yingshang.connectors.files import FilesSource
+
+            with FilesSource(connection, first.node_code) as folder:
+                for one, contract in provisions:
+                    attempt(one, partial(drops, folder, contract))
+        case "postgres":
+            from yingshang.connectors.postgres import PostgresSource
+
+            with PostgresSource(connection) as source:
+                for one, contract in provisions:
+                    attempt(one, partial(window, source, contract))
+        case "http":
+            from yingshang.connectors.http import HttpSource
+
+            with HttpSource(connection) as api:
+                for one, contract in provisions:
+                    attempt(one, partial(window, api, contract))
 
 
 @contextlib.contextmanager

@@ -7,15 +7,14 @@ counts. Each provision that differs gets one batch of kind ``reconcile``, which 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from yingshang.errors import TerminalError, UsageError, YingshangError
 from yingshang.ingest.night import SHANGHAI
-from yingshang.ingest.node import named_failure, only_one, window_source, worst_of
+from yingshang.ingest.node import at_source, named_failure, only_one, worst_of
 from yingshang.settings import settings
 from yingshang.warehouse.reconciliations import Reconciliation
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from yingshang.contracts.registry import Node, Provision
     from yingshang.ingest.load import WarehouseSession
     from yingshang.ingest.reconcile_compare import Comparison
-    from yingshang.ingest.reconcile_observe import Observed, Spool
+    from yingshang.ingest.reconcile_observe import Observed
     from yingshang.secrets import Keys
     from yingshang.warehouse import PgConnection
 
@@ -182,41 +181,30 @@ class _Node:
         self.compared: list[Reconciliation] = []
         self.unread: list[str] = []
         self.failures: list[YingshangError] = []
+        self._attempted: set[str] = set()
 
     def compare(self, provisions: Sequence[tuple[Provision, Contract]]) -> None:
-        """All provisions, connector by connector."""
-        from yingshang import secrets
+        """All provisions that this run has not compared yet."""
         from yingshang.warehouse.reconciliations import reconciliations_of_run
 
         of_run = reconciliations_of_run(self._connection, self._run_id, system=self._system, node_code=self._node_code)
         self.compared += of_run
         done = {one.dataset for one in of_run}
-        for kind in dict.fromkeys(provision.connector for provision, _ in provisions):
-            waiting = [(one, c) for one, c in provisions if one.connector == kind and one.dataset not in done]
-            if not waiting:
-                continue
-            try:
-                connection = secrets.connection(waiting[0][0].conn_id)
-                if kind == "files":
-                    from yingshang.connectors.files import FilesSource
-
-                    with FilesSource(connection, self._node_code) as folder:
-                        for one, contract in waiting:
-                            self._attempt(one, partial(self._drops, folder, contract))
-                else:
-                    with window_source(kind, connection) as source:
-                        for one, contract in waiting:
-                            self._attempt(one, partial(self._windows, kind, source, contract))
-            except YingshangError as error:
-                seen = {*(one.dataset for one in self.compared), *self.unread}
-                self.failures += [
-                    named_failure(error, self._named(one.dataset)) for one, _ in waiting if one.dataset not in seen
-                ]
+        waiting = [(one, contract) for one, contract in provisions if one.dataset not in done]
+        try:
+            at_source(waiting, self._attempt, self._drops, self._window)
+        except YingshangError as error:
+            self.failures += [
+                named_failure(error, self._named(one.dataset))
+                for one, _ in waiting
+                if one.dataset not in self._attempted
+            ]
 
     def _named(self, dataset: str) -> str:
         return f"{self._system}.{dataset} of node {self._node_code}, reconciliation"
 
     def _attempt(self, provision: Provision, step: Callable[[], Reconciliation | None]) -> None:
+        self._attempted.add(provision.dataset)
         self._on_progress(provision.dataset)
         try:
             record = step()
@@ -228,11 +216,12 @@ class _Node:
         else:
             self.compared.append(record)
 
-    def _windows(self, kind: str, source: PostgresSource | HttpSource, contract: Contract) -> Reconciliation | None:
+    def _window(self, source: PostgresSource | HttpSource, contract: Contract) -> Reconciliation | None:
         from yingshang.connectors.base import clock_plus
+        from yingshang.connectors.postgres import PostgresSource
         from yingshang.ingest.checks import RowChecks
         from yingshang.ingest.reconcile_compare import Comparison
-        from yingshang.ingest.reconcile_observe import observe_digests, observe_full
+        from yingshang.ingest.reconcile_observe import Spool, observe_digests, observe_full
         from yingshang.warehouse import ledger
 
         started = datetime.now(UTC)
@@ -242,23 +231,23 @@ class _Node:
         as_of = clock_plus(reached.cursor_high, -contract.overlap)
         comparison = Comparison(self._connection, contract, self._node_code)
         ring = self._keys.hmac
-        if kind == "postgres":
+        if isinstance(source, PostgresSource):
             checks = RowChecks(contract, self._node_code, source.clock, is_text=False)
-            observed = observe_digests(comparison, source, contract, checks, ring, as_of)  # type: ignore[arg-type]
+            observed = observe_digests(comparison, source, contract, checks, ring, as_of)
             return self._judge(comparison, observed, contract, as_of, started)
-        with _spool() as spool:
-            observed = observe_full(comparison, source, contract, self._node_code, ring, as_of, spool)  # type: ignore[arg-type]
+        with contextlib.closing(Spool()) as spool:
+            observed = observe_full(comparison, source, contract, self._node_code, ring, as_of, spool)
             return self._judge(comparison, observed, contract, as_of, started)
 
     def _drops(self, folder: FilesSource, contract: Contract) -> Reconciliation | None:
         from yingshang.ingest.reconcile_compare import Comparison
-        from yingshang.ingest.reconcile_observe import observe_drops
+        from yingshang.ingest.reconcile_observe import Spool, observe_drops
 
         started = datetime.now(UTC)
         comparison = Comparison(self._connection, contract, self._node_code)
         if not comparison.admitted_drops():
             return None
-        with _spool() as spool:
+        with contextlib.closing(Spool()) as spool:
             observed = observe_drops(comparison, folder, contract, self._node_code, self._keys.hmac, spool)
             return self._judge(comparison, observed, contract, None, started)
 
@@ -299,7 +288,7 @@ class _Node:
         )
         record = counted(record, comparison, observed)
         if is_mass_delete(record.deleted_rows, record.warehouse_rows, accepted=accept.most if accept else 0):
-            record = _with_outcome(record, "blocked")
+            record = replace(record, outcome="blocked")
             if self._dry_run:
                 return record
             with self._connection.transaction():
@@ -328,13 +317,18 @@ def is_mass_delete(deleted: int, known: int, *, accepted: int = 0) -> bool:
 
 def mass_delete(blocked: Sequence[Reconciliation]) -> MassDelete:
     """The error that says what was blocked and how to answer."""
-    lines = [
-        f"{one.name}: {one.deleted_rows} of {one.warehouse_rows} rows are gone at the source; nothing was changed."
-        f" Ask the node; if they are to be closed: yingshang reconcile --accept-deletes {one.reconciliation_id}"
-        " --reason ..."
-        for one in blocked
-    ]
-    return MassDelete("\n".join(lines))
+    return MassDelete("\n".join(question(one) for one in blocked))
+
+
+def question(one: Reconciliation) -> str:
+    """What a person is asked about a blocked comparison. One of a dry run has no number yet to answer to."""
+    gone = f"{one.name}: {one.deleted_rows} of {one.warehouse_rows} rows are gone at the source"
+    if one.reconciliation_id is None:
+        return f"{gone}: a run would change nothing of it and ask you"
+    return (
+        f"{gone}; nothing was changed. Ask the node; if they are to be closed: yingshang reconcile --accept-deletes"
+        f" {one.reconciliation_id} --reason ..."
+    )
 
 
 def acceptance(reconciliation_id: int, *, reason: str, actor: str | None = None) -> tuple[Reconciliation, Acceptance]:
@@ -368,23 +362,6 @@ def unjudged_runs(run_id: str) -> list[str]:
     return sorted({one.run_id for one in waiting if one.kind == "reconcile" and one.run_id.startswith(f"{run_id}:")})
 
 
-def _with_outcome(record: Reconciliation, outcome: str) -> Reconciliation:
-    from dataclasses import replace
-
-    return replace(record, outcome=outcome)  # type: ignore[arg-type]
-
-
 def _today() -> date:
     """The date in Shanghai: what is due today is compared."""
     return datetime.now(SHANGHAI).date()
-
-
-@contextlib.contextmanager
-def _spool() -> Iterator[Spool]:
-    from yingshang.ingest.reconcile_observe import Spool
-
-    spool = Spool()
-    try:
-        yield spool
-    finally:
-        spool.close()

@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING
 from psycopg import sql
 
 from yingshang.connectors.base import Delivery, Request
-from yingshang.errors import ContractError, ManifestError, SourceInconsistent
+from yingshang.errors import ManifestError, SourceInconsistent
+from yingshang.ingest.batch import require_columns
 from yingshang.ingest.checks import RowChecks
 from yingshang.ingest.conform import conform
 from yingshang.ingest.reconcile_compare import Comparison
@@ -90,7 +91,7 @@ def observe_digests(
     """Digests by bucket; of the buckets that differ, digests by row."""
     request = request_of(contract)
     types, spelled = source.columns(request)
-    _require_columns(types, contract)
+    require_columns(types, contract, contract.name, "nothing was compared")
     shape, names = shape_of(contract, types), SourceColumns(spelled, types)
     comparison.take_here(shape)
     table = sql.Identifier(request.table.lower())
@@ -178,7 +179,7 @@ def observe_full(
             spool.add(frame)
         columns = tuple(delivery.columns)
     if spool.rows:
-        _require_columns(columns, contract)
+        require_columns(columns, contract, contract.name, "nothing was compared")
     shape = shape_of(contract, columns or contract.column_names)
     comparison.take_here(shape)
     _fill_there(comparison, spool, shape, as_of=as_of)
@@ -356,12 +357,3 @@ def _left_out(shape: Shape) -> tuple[str, ...]:
     known = {*(one.name for one in shape.columns), shape.contract.cursor, *shape.contract.personal_columns}
     missing = [name for name in shape.contract.column_names if name not in known]
     return (f"not delivered, so not compared: {', '.join(missing)}",) if missing else ()
-
-
-def _require_columns(present: Sequence[str] | dict[str, str], contract: Contract) -> None:
-    lost = [column.name for column in contract.columns if column.required and column.name not in present]
-    if lost:
-        raise ContractError(
-            f"{contract.name}: the source no longer delivers the required {', '.join(lost)}: nothing was compared; ask"
-            " the node, or change the contract"
-        )
