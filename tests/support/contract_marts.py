@@ -8,7 +8,9 @@ import psycopg
 import yaml
 from psycopg import sql
 
+from yingshang.export.catalog import catalog
 from yingshang.settings import PROJECT_ROOT
+from yingshang.warehouse.rights import grant_statements
 
 Rows = Sequence[Mapping[str, Any]]
 READERS = ("yingshang_bi_reader", "yingshang_bi_public")
@@ -26,7 +28,10 @@ def contracts() -> dict[str, dict[str, str]]:
 
 
 def publish_rows(admin: psycopg.Connection[Any], marts: Mapping[str, Rows], publication_id: int = 7) -> None:
-    """Serve marts of these rows (columns that are not given are null) as one publication of 2024-08-13."""
+    """Serve marts of these rows (columns that are not given are null) as one publication of 2024-08-13.
+
+    Readers have the grants that a publication gives: of a mart with a confidential column, the other columns alone.
+    """
     readers = [
         name for name in READERS if admin.execute("select 1 from pg_roles where rolname = %s", (name,)).fetchone()
     ]
@@ -39,7 +44,7 @@ def publish_rows(admin: psycopg.Connection[Any], marts: Mapping[str, Rows], publ
             " {}::jsonb as missing_nodes"
         ).format(sql.Literal(publication_id), sql.Literal('{"trading": ["210202"]}'))
     )
-    served = ["publication"]
+    known = catalog()
     for mart, rows in marts.items():
         types = contracts()[mart]
         table = sql.Identifier("told", mart)
@@ -51,9 +56,7 @@ def publish_rows(admin: psycopg.Connection[Any], marts: Mapping[str, Rows], publ
             admin.execute(sql.SQL("insert into {} ({}) values ({})").format(table, names, values), list(row.values()))
         admin.execute(sql.SQL("comment on column {}.{} is 'told'").format(table, sql.Identifier(next(iter(types)))))
         admin.execute(sql.SQL("create view {} as select * from {}").format(sql.Identifier("marts", mart), table))
-        served.append(mart)
-    for mart in served:
-        for reader in readers:
-            admin.execute(
-                sql.SQL("grant select on {} to {}").format(sql.Identifier("marts", mart), sql.Identifier(reader))
-            )
+        for statement in grant_statements("marts", mart, known[mart].rights, list(types), []):
+            admin.execute(statement)
+    for reader in readers:
+        admin.execute(sql.SQL("grant select on marts.publication to {}").format(sql.Identifier(reader)))

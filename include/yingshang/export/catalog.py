@@ -9,34 +9,48 @@ from typing import Any
 
 import yaml
 
+from yingshang.contracts.access import Sensitivity
 from yingshang.errors import UsageError
+from yingshang.publish.serving import TECHNICAL
 from yingshang.settings import settings
-
-LEFT_OUT_COLUMNS = ("_slot", "_build_id")
-"""Technical columns: they say which build of the warehouse a row stands in, and nothing of the row."""
-TOKEN = "_token"  # noqa: S105 - a suffix of columns, no secret
-EXPORTED = ("public", "internal")
+from yingshang.warehouse.rights import MartRights, read_rights
 
 
 @dataclass(frozen=True)
 class MartEntry:
-    """A mart as its model describes it. ``sensitivity``: public, internal or confidential; empty if it does not say."""
+    """A mart as its model describes it."""
 
     mart: str
-    sensitivity: str
+    rights: MartRights
     description: str
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return self.rights.sensitivity
+
+    def is_exported(self, column: str, *, internal: bool) -> bool:
+        """Whether a column may leave: no technical one, and none that is more sensitive than what is exported."""
+        return column not in TECHNICAL and self.rights.sensitivity_of(column) in exported(internal=internal)
+
+
+def exported(*, internal: bool) -> tuple[Sensitivity, ...]:
+    """The sensitivities that an export may write: confidential never."""
+    return ("public", "internal") if internal else ("public",)
 
 
 def catalog(models: Path | None = None) -> dict[str, MartEntry]:
-    """All marts by name, from the model files beside them."""
+    """All marts by name, from the model files beside them.
+
+    Raises:
+        BuildError: a mart does not say who may read it.
+    """
     folder = models or settings().dbt_dir / "models" / "marts"
     found: dict[str, MartEntry] = {}
     for file in sorted(folder.rglob("*.yml")):
         for model in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("models", []):
-            meta = _meta(model)
-            found[model["name"]] = MartEntry(
-                model["name"], str(meta.get("sensitivity", "")), " ".join(str(model.get("description", "")).split())
-            )
+            columns = {column["name"]: _meta(column) for column in model.get("columns", [])}
+            rights = read_rights(model["name"], _meta(model), columns)
+            found[model["name"]] = MartEntry(model["name"], rights, " ".join(str(model.get("description", "")).split()))
     return found
 
 
@@ -52,7 +66,7 @@ def chosen_marts(asked: Iterable[str], published: Iterable[str], *, internal: bo
         UsageError: an asked one is not published, or must not be exported.
     """
     known, seen = catalog(), set(published)
-    allowed = EXPORTED if internal else EXPORTED[:1]
+    allowed = exported(internal=internal)
     wanted = list(dict.fromkeys(asked))
     for name in wanted:
         if name not in known:
@@ -61,18 +75,13 @@ def chosen_marts(asked: Iterable[str], published: Iterable[str], *, internal: bo
         if sensitivity == "internal" and not internal:
             raise UsageError(f"--mart {name} is internal, and no open data: --internal exports it for use inside")
         if sensitivity not in allowed:
-            raise UsageError(f"--mart {name} is {sensitivity or 'without a sensitivity'}: it is never exported")
+            raise UsageError(f"--mart {name} is {sensitivity}: it is never exported")
         if name not in seen:
             raise UsageError(f"--mart {name} is not published yet, or not to this reader")
     names = wanted or sorted(name for name, one in known.items() if one.sensitivity in allowed and name in seen)
     if not names:
         raise UsageError("no mart is published that may be exported")
     return [known[name] for name in names]
-
-
-def is_exported(column: str) -> bool:
-    """Whether a column leaves the house: no technical one, and never the token of a person."""
-    return column not in LEFT_OUT_COLUMNS and not column.endswith(TOKEN)
 
 
 def _meta(model: dict[str, Any]) -> dict[str, Any]:

@@ -28,11 +28,12 @@ FRICTIONLESS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a mart; ``type`` as PostgreSQL writes it."""
+    """A column of a mart; ``type`` as PostgreSQL writes it, ``is_readable`` by the role of the export."""
 
     name: str
     type: str
     comment: str = ""
+    is_readable: bool = True
 
     @property
     def frictionless(self) -> str:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from psycopg import sql
+
 from yingshang.connectors.adbc import AdbcSession, is_adbc_error, safe_message
-from yingshang.export.catalog import MartEntry, chosen_marts, is_exported
+from yingshang.export.catalog import MartEntry, chosen_marts
 from yingshang.export.columns import Column, csv_batch, parquet_batch, select_of
 from yingshang.export.output import check_output, sha256_of, whole_folder
 from yingshang.export.snapshot import (
@@ -95,15 +97,17 @@ def export_tables(
             try:
                 with AdbcSession(snapshot_dsn(role, time_limit)) as arrow:
                     arrow.begin()
-                    arrow.execute(f"set transaction snapshot '{shared}'")
+                    arrow.execute(sql.SQL("set transaction snapshot {}").format(shared).as_string())
                     for mart in chosen:
                         columns = _columns(connection, mart.mart)
-                        kept = [one for one in columns if is_exported(one.name)]
+                        kept = [
+                            one for one in columns if one.is_readable and mart.is_exported(one.name, internal=internal)
+                        ]
                         about = _estimate(connection, mart.mart)
                         rows = _write(arrow, folder, mart.mart, kept, formats, publication, about, progress)
                         files = {name: (folder / name).stat().st_size for name in _files(mart.mart, formats)}
                         tables.append(ExportedTable(mart.mart, rows, files))
-                        left_out = [one.name for one in columns if not is_exported(one.name)]
+                        left_out = [one.name for one in columns if one not in kept]
                         resources += _resources(folder, mart, kept, left_out, rows, formats)
             except Exception as error:
                 if is_adbc_error(error):
@@ -231,17 +235,18 @@ def _files(mart: str, formats: Sequence[Format]) -> list[str]:
 
 
 def _readable(connection: PgConnection) -> list[str]:
-    """The marts that the reader may read, as PostgreSQL says."""
+    """The marts that the reader may read, or some columns of, as PostgreSQL says."""
     rows = connection.execute(
         "select relname from pg_class where relnamespace = 'marts'::regnamespace and relkind = 'v'"
-        " and relname <> 'publication' and has_table_privilege(oid, 'select') order by relname"
+        " and relname <> 'publication' and has_any_column_privilege(oid, 'select') order by relname"
     ).fetchall()
     return [row[0] for row in rows]
 
 
 def _columns(connection: PgConnection, mart: str) -> list[Column]:
     rows = connection.execute(
-        "select a.attname, format_type(a.atttypid, a.atttypmod), coalesce(col_description(a.attrelid, a.attnum), '')"
+        "select a.attname, format_type(a.atttypid, a.atttypmod), coalesce(col_description(a.attrelid, a.attnum), ''),"
+        " has_column_privilege(a.attrelid, a.attnum, 'select')"
         " from pg_attribute as a inner join pg_class as c on c.oid = a.attrelid"
         " where c.relnamespace = 'marts'::regnamespace and c.relname = %s and a.attnum > 0 and not a.attisdropped"
         " order by a.attnum",
@@ -252,8 +257,6 @@ def _columns(connection: PgConnection, mart: str) -> list[Column]:
 
 def _estimate(connection: PgConnection, mart: str) -> int:
     """About how many rows the mart has, for the progress bar: the planner's word."""
-    from psycopg import sql
-
     row = connection.execute(
         sql.SQL("explain (format json) select 1 from {}").format(sql.Identifier("marts", mart))
     ).fetchone()
