@@ -17,7 +17,8 @@ from yingshang.cli.access import app
 from yingshang.contracts.access import load_access
 from yingshang.errors import AuditFailed, BuildError, CredentialError, RegistryError
 from yingshang.publish.model import Build, Plan
-from yingshang.quality.access import catalogue_problems, try_roles, who_sees_what
+from yingshang.quality.access import catalogue_problems, who_sees_what
+from yingshang.quality.access_counts import try_roles
 from yingshang.settings import PROJECT_ROOT
 from yingshang.warehouse import connect
 from yingshang.warehouse.access import keep_access
@@ -151,6 +152,18 @@ BROKEN = {
     "update ops.access set node_codes = '{210000,210100}' where role = 'bi_heping'": "another row in ops.access",
     "insert into ops.access select 'nobody', 'nobody', '210000', 'public', 'x', now(), now(), 'x', true, '{}'":
         "role nobody sees something and is not in the registry",
+    "alter role yingshang_bi_heping bypassrls": "bi_heping has rights over the server",
+    "alter role yingshang_bi_heping connection limit -1": "bi_heping has no connection limit",
+    "alter role yingshang_bi_heping reset statement_timeout": "bi_heping lacks the settings statement_timeout",
+    "alter role yingshang_bi_heping set transaction_timeout = 0": "bi_heping lacks the settings transaction_timeout",
+    "alter role yingshang_bi_heping set default_transaction_read_only = off":
+        "bi_heping lacks the settings default_transaction_read_only",
+    "grant pg_read_all_data to yingshang_bi_heping": "bi_heping is a member of pg_read_all_data as well",
+    "grant yingshang_sees_province to yingshang_bi_heping": "bi_heping is a member of yingshang_bi, yingshang_sees_",
+    "delete from ops.access where role = 'bi_heping'": "bi_heping is in the registry and has no row in ops.access",
+    "delete from ops.access where role = 'bi_heping'; do $$ begin execute format('comment on role yingshang_bi_heping"
+    " is %L', 'yingshang: login of the warehouse in database ' || current_database()); end $$":
+        "bi_heping is no role of the registry, and is a member of",
 }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from psycopg import sql
 from yingshang.errors import BuildError
 from yingshang.publish.model import BreakingChange, SlotName
 from yingshang.publish.session import Session
-from yingshang.warehouse import rights as marts_rights
-from yingshang.warehouse.rights import PUBLICATION, MartRights
+from yingshang.warehouse import granted
+from yingshang.warehouse.rights import PUBLICATION, MartRights, grant_statements, policy_statements, save_rights
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def attach(session: Session, slot: SlotName, rights: Mapping[str, MartRights]) -
     waited += _mend_rights(session, {mart: rights[mart] for mart in known})
     waited += _ensure_publication_view(session)
     with conn.transaction():
-        marts_rights.save_rights(conn, rights)
+        save_rights(conn, rights)
         for mart in marts:
             if mart not in known:
                 _create(conn, slot, mart, found[mart])
@@ -163,7 +163,7 @@ def columns(conn: psycopg.Connection[Any], schema: str, table: str) -> list[Colu
 
 def outdated_views(conn: psycopg.Connection[Any], rights: Mapping[str, MartRights]) -> list[sql.Composed]:
     """The DDL that gives each mart its view, where the view is missing or another one. Run it with the flip."""
-    return [one for statements in marts_rights.view_statements(conn, rights).values() for one in statements]
+    return [one for statements in granted.view_statements(conn, rights).values() for one in statements]
 
 
 def copy_comments(conn: psycopg.Connection[Any], source: tuple[str, str], target: tuple[str, str], kind: str) -> None:
@@ -264,7 +264,7 @@ def _create(conn: psycopg.Connection[Any], slot: str, mart: str, mart_columns: S
 
 def _ensure_publication_view(session: Session) -> float:
     """Make ``marts.publication``: what is published, in the snapshot of the reader. Returns the seconds waited."""
-    statements = marts_rights.publication_statements(session.conn)
+    statements = granted.publication_statements(session.conn)
     if not statements:
         return 0.0
     comments = [sql.Composed([sql.SQL(comment)]) for comment in _PUBLICATION_COMMENTS]
@@ -277,13 +277,13 @@ def _mend_rights(session: Session, rights: Mapping[str, MartRights]) -> float:
     Done before the gate looks. A view gets no new column here: that comes with its data, in the flip.
     """
     conn, waited = session.conn, 0.0
-    wrong = marts_rights.differences(conn, rights, views=False)
+    wrong = granted.differences(conn, rights, views=False)
     for mart, own in rights.items():
         if f"serve.{mart}" in wrong:
             waited += session.run_briefly(
                 _rights_statements(conn, mart, own), f"waiting for readers of {mart} to change who may see it"
             )
-    for mart, statements in marts_rights.view_statements(conn, rights, grow=False).items():
+    for mart, statements in granted.view_statements(conn, rights, grow=False).items():
         waited += session.run_briefly(statements, f"waiting for readers of {mart} to change who may see it")
     return waited
 
@@ -291,8 +291,8 @@ def _mend_rights(session: Session, rights: Mapping[str, MartRights]) -> float:
 def _rights_statements(conn: psycopg.Connection[Any], mart: str, own: MartRights) -> list[sql.Composed]:
     table, names = sql.Identifier("serve", mart), [one.name for one in columns(conn, "serve", mart)]
     return [
-        *marts_rights.policy_statements(table, own, marts_rights.policy_names(conn, mart)),
-        *marts_rights.grant_statements("serve", mart, own, names, marts_rights.grantees(conn, "serve", mart)),
+        *policy_statements(table, own, granted.policy_names(conn, mart)),
+        *grant_statements("serve", mart, own, names, granted.grantees(conn, "serve", mart)),
     ]
 
 

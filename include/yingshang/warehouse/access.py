@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import LiteralString
 
@@ -20,6 +20,7 @@ from psycopg.rows import class_row
 from yingshang.contracts.access import SENSITIVITIES, Access, AccessRegistry, Sensitivity, load_access
 from yingshang.settings import settings
 from yingshang.warehouse.connections import PgConnection, login, session
+from yingshang.warehouse.logins import MARK
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +103,15 @@ def sight(registry: AccessRegistry, access: Access) -> Sight:
 
 def sights(conn: PgConnection) -> list[Sight]:
     """The rows of ``ops.access``, by role."""
+    query = sql.SQL("select {} from ops.access order by role").format(_COLUMNS)
     with conn.cursor(row_factory=class_row(Sight)) as cursor:
-        return cursor.execute(
-            "select login::text, role, division_code, sensitivity, approver, review_date, expires_on, purpose,"
-            " sees_all, node_codes, city_code, county_code from ops.access order by role"
-        ).fetchall()
+        return cursor.execute(query).fetchall()
+
+
+def wanted_sights(conn: PgConnection, registry: AccessRegistry) -> dict[str, Sight]:
+    """What ``ops.access`` has to say, by role. A role without a login sees nothing, and waits for an administrator."""
+    logins = {str(name) for (name,) in conn.execute("select rolname from pg_roles where rolname ~ '^yingshang_bi_'")}
+    return {role: sight(registry, one) for role, one in registry.active.items() if one.login in logins}
 
 
 def keep_access() -> AccessChanges:
@@ -132,15 +137,14 @@ def sync_access(conn: PgConnection, registry: AccessRegistry) -> AccessChanges:
     """As :func:`keep_access`, in the transaction of ``conn`` (the publisher's login)."""
     conn.execute("select pg_advisory_xact_lock(4207006)")
     present = {one.role: one for one in sights(conn)}
-    logins = {str(name) for (name,) in conn.execute("select rolname from pg_roles where rolname ~ '^yingshang_bi_'")}
-    wanted = {one.role: sight(registry, one) for one in registry.active.values() if one.login in logins}
-    waiting = tuple(role for role, one in registry.active.items() if one.login not in logins)
+    wanted = wanted_sights(conn, registry)
+    waiting = tuple(role for role in registry.active if role not in wanted)
     ended = tuple(role for role in present if role not in wanted)
     granted = tuple(role for role, one in wanted.items() if present.get(role) != one)
     for role in (*ended, *granted):
         conn.execute("delete from ops.access where role = %s", (role,))
     for role in granted:
-        _write(conn, wanted[role])
+        conn.execute(_INSERT, asdict(wanted[role]))
     for one in wanted.values():
         conn.execute(_SET_GROUPS, (one.login, list(one.groups), one.expires_on))
     for role in ended:
@@ -221,30 +225,20 @@ def make_function(admin: PgConnection, owner: PgConnection) -> None:
         owner.execute(sql.SQL("revoke create on schema ops from {}").format(name))
 
 
-def _write(conn: PgConnection, one: Sight) -> None:
-    conn.execute(
-        "insert into ops.access (login, role, division_code, sensitivity, approver, review_date, expires_on, purpose,"
-        " sees_all, node_codes, city_code, county_code) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            one.login, one.role, one.division_code, one.sensitivity, one.approver, one.review_date, one.expires_on,
-            one.purpose, one.sees_all, one.node_codes, one.city_code, one.county_code,
-        ),
-    )  # fmt: skip
-
-
+_COLUMNS = sql.SQL(", ").join(sql.Identifier(one.name) for one in fields(Sight))
+_INSERT = sql.SQL("insert into ops.access ({}) values ({})").format(
+    _COLUMNS, sql.SQL(", ").join(sql.Placeholder(one.name) for one in fields(Sight))
+)
 _SET_GROUPS: LiteralString = "select ops.set_reader_groups(%s::name, %s::name[], %s::date)"
 
 # Only logins named yingshang_bi_*, that are no superusers, and that belong to this database's warehouse or to none yet
 # (logins are of the whole server, and another database's are none of our business). Only the readers' groups.
-_FUNCTION: LiteralString = """
+_FUNCTION = sql.SQL("""
 create or replace function ops.set_reader_groups(reader name, groups name[], expires_on date) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    known constant name[] := array[
-        'yingshang_bi', 'yingshang_sees_province', 'yingshang_sees_city', 'yingshang_sees_county',
-        'yingshang_sees_public', 'yingshang_sees_internal', 'yingshang_sees_confidential'
-    ];
+    known constant name[] := {groups};
     has name[];
     one name;
     mark text;
@@ -258,12 +252,12 @@ begin
     if not found then
         return false;
     end if;
-    if mark like 'yingshang: login of the warehouse in database %'
-        and mark <> 'yingshang: login of the warehouse in database ' || current_database()
+    if mark like {mark} || '%'
+        and mark <> {mark} || current_database()
     then
         return false;
     end if;
-    select coalesce(array_agg(g.rolname), '{}') into has
+    select coalesce(array_agg(g.rolname), '{{}}') into has
     from pg_auth_members as m
     inner join pg_roles as g on g.oid = m.roleid
     where m.member = reader::regrole and g.rolname = any (known);
@@ -282,4 +276,4 @@ begin
     return true;
 end
 $$
-"""
+""").format(groups=sql.Literal(list(GROUPS)), mark=sql.Literal(MARK))
