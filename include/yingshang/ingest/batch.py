@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from yingshang.ingest.load import Load, Loaded, WarehouseSession
 from yingshang.ingest.profile import Profile
 from yingshang.ingest.quarantine import QuarantineSpool
 from yingshang.ingest.rows import ROW, landed_rows, landing_schema, to_arrow
-from yingshang.warehouse.ledger import NewBatch, next_batch_id
+from yingshang.warehouse.ledger import BatchKind, NewBatch, next_batch_id
 
 if TYPE_CHECKING:
     from yingshang.contracts import Contract
@@ -123,35 +123,20 @@ def load_batch(
             load.put(to_arrow(settled, schema))
 
         def complete(loaded: Loaded) -> NewBatch:
-            batch = NewBatch(
-                batch_id=batch_id,
-                run_id=job.run_id,
-                night=job.night,
-                system=contract.system,
-                dataset=contract.dataset,
-                node_code=job.node_code,
-                kind=job.kind,
-                source_rows=source_rows,
-                raw_rows=loaded.raw_rows,
-                quarantined_rows=spool.rows,
-                duplicate_rows=dedupe.duplicates,
-                contract_version=contract.version,
-                started_at=started,
+            batch = replace(
+                loaded_batch(
+                    contract, loaded, profile, batch_id=batch_id, run_id=job.run_id, night=job.night,
+                    node_code=job.node_code, kind=job.kind, started_at=started, clock=job.clock,
+                    source_rows=source_rows, quarantined_rows=spool.rows, duplicate_rows=dedupe.duplicates,
+                ),
                 cursor_low=job.low,
                 cursor_high=job.end(newest),
-                source_clock=job.clock,
                 drop_period=job.drop[0] if job.drop else None,
                 drop_revision=job.drop[1] if job.drop else None,
                 drop_sha256=job.drop[2] if job.drop else None,
                 drift=drift_of(delivery.columns, contract) if source_rows else {},
-                profile=profile.result(
-                    source_rows=source_rows, quarantined=spool.rows, duplicates=dedupe.duplicates, clock=job.clock
-                ),
-                landing_uri=loaded.landed.uri if loaded.landed else None,
-                landing_bytes=loaded.landed.size if loaded.landed else None,
-                landing_sha256=loaded.landed.sha256 if loaded.landed else None,
                 is_replacement=job.is_replacement,
-            )
+            )  # fmt: skip
             assert_nothing_lost(batch, job.named)
             return batch
 
@@ -164,6 +149,48 @@ def load_batch(
     finally:
         dedupe.close()
         spool.close()
+
+
+def loaded_batch(
+    contract: Contract,
+    loaded: Loaded,
+    profile: Profile,
+    *,
+    batch_id: int,
+    run_id: str,
+    night: date,
+    node_code: str,
+    kind: BatchKind,
+    started_at: datetime,
+    clock: str,
+    source_rows: int,
+    quarantined_rows: int = 0,
+    duplicate_rows: int = 0,
+) -> NewBatch:
+    """The ledger's line of rows that have been loaded: what batches of all kinds have."""
+    landed = loaded.landed
+    return NewBatch(
+        batch_id=batch_id,
+        run_id=run_id,
+        night=night,
+        system=contract.system,
+        dataset=contract.dataset,
+        node_code=node_code,
+        kind=kind,
+        source_rows=source_rows,
+        raw_rows=loaded.raw_rows,
+        quarantined_rows=quarantined_rows,
+        duplicate_rows=duplicate_rows,
+        contract_version=contract.version,
+        started_at=started_at,
+        source_clock=clock,
+        profile=profile.result(
+            source_rows=source_rows, quarantined=quarantined_rows, duplicates=duplicate_rows, clock=clock
+        ),
+        landing_uri=landed.uri if landed else None,
+        landing_bytes=landed.size if landed else None,
+        landing_sha256=landed.sha256 if landed else None,
+    )
 
 
 def assert_nothing_lost(batch: NewBatch, named: str) -> None:

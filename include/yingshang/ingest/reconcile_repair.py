@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from yingshang.errors import SourceInconsistent
-from yingshang.ingest.batch import assert_nothing_lost
+from yingshang.ingest.batch import assert_nothing_lost, loaded_batch
 from yingshang.ingest.landing import LandingFile
 from yingshang.ingest.load import Load, Loaded, WarehouseSession
 from yingshang.ingest.profile import Profile
@@ -166,26 +166,10 @@ def repair(
         ledger.open_night(connection, run_id, record.night)
 
         def complete(loaded: Loaded) -> NewBatch:
-            batch = NewBatch(
-                batch_id=batch_id,
-                run_id=run_id,
-                night=record.night,
-                system=contract.system,
-                dataset=contract.dataset,
-                node_code=record.node_code,
-                kind="reconcile",
-                source_rows=rows,
-                raw_rows=loaded.raw_rows,
-                quarantined_rows=0,
-                duplicate_rows=0,
-                contract_version=contract.version,
-                started_at=started,
-                source_clock=clock,
-                profile=profile.result(source_rows=rows, quarantined=0, duplicates=0, clock=clock),
-                landing_uri=loaded.landed.uri if loaded.landed else None,
-                landing_bytes=loaded.landed.size if loaded.landed else None,
-                landing_sha256=loaded.landed.sha256 if loaded.landed else None,
-            )
+            batch = loaded_batch(
+                contract, loaded, profile, batch_id=batch_id, run_id=run_id, night=record.night,
+                node_code=record.node_code, kind="reconcile", started_at=started, clock=clock, source_rows=rows,
+            )  # fmt: skip
             assert_nothing_lost(batch, f"repair of {record.name}")
             return batch
 

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from yingshang.errors import ContractError, CredentialError, SourceInconsistent, UsageError
-from yingshang.ingest.batch import assert_nothing_lost
+from yingshang.ingest.batch import assert_nothing_lost, loaded_batch
 from yingshang.ingest.checks import RowChecks, Verdict
 from yingshang.ingest.conform import TYPED, conform
 from yingshang.ingest.dedupe import Deduplicator
@@ -201,29 +201,14 @@ class _Replay:
             ledger.open_night(self._connection, run_id, source.night)
 
             def complete(loaded: Loaded) -> NewBatch:
-                batch = NewBatch(
-                    batch_id=batch_id,
-                    run_id=run_id,
-                    night=source.night,
-                    system=contract.system,
-                    dataset=contract.dataset,
-                    node_code=source.node_code,
-                    kind="replay",
-                    source_rows=len(ids),
-                    raw_rows=loaded.raw_rows,
-                    quarantined_rows=0,
-                    duplicate_rows=dedupe.duplicates,
-                    contract_version=contract.version,
-                    started_at=started,
-                    source_clock=self._clock,
-                    profile=profile.result(
-                        source_rows=len(ids), quarantined=0, duplicates=dedupe.duplicates, clock=self._clock
+                batch = replace(
+                    loaded_batch(
+                        contract, loaded, profile, batch_id=batch_id, run_id=run_id, night=source.night,
+                        node_code=source.node_code, kind="replay", started_at=started, clock=self._clock,
+                        source_rows=len(ids), duplicate_rows=dedupe.duplicates,
                     ),
-                    landing_uri=loaded.landed.uri if loaded.landed else None,
-                    landing_bytes=loaded.landed.size if loaded.landed else None,
-                    landing_sha256=loaded.landed.sha256 if loaded.landed else None,
                     replay_of=source.batch_id,
-                )
+                )  # fmt: skip
                 assert_nothing_lost(batch, f"replay of batch {source.batch_id}, {contract.name} of {source.node_code}")
                 return batch
 
