@@ -183,6 +183,13 @@ class Contract:
         """Columns with citizens' own words, of which only the length lands."""
         return tuple(column.name for column in self.columns if column.is_free_text)
 
+    @cached_property
+    def is_public(self) -> bool:
+        """Whether anybody may see what lands of it. ``personal`` leaves open what the columns beside persons' are."""
+        if self.sensitivity != "personal":
+            return self.sensitivity == "public"
+        return all(column.classification == "public" for column in self.columns if column.pii is None)
+
     def column(self, name: str) -> Column:
         """The column of this national name. Raises KeyError."""
         return self._by_name[name]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from yingshang import secrets
+from yingshang.contracts import Contract, load_contracts
 from yingshang.errors import BuildError, CredentialError
 from yingshang.publish.model import SLOTS, Build, BuildOutcome, Check, NodeResult, Plan, SlotName
 from yingshang.settings import settings
@@ -198,13 +199,13 @@ class DbtBuilder:
 
 def _marts(manifest: Any) -> dict[str, MartRights]:
     """All models under models/marts by the names of their tables, in order, with who may see them."""
-    found, wrong = {}, []
+    found, wrong, contracts = {}, [], load_contracts()
     for node in manifest.nodes.values():
         if node.resource_type == "model" and node.fqn[1:2] == [MARTS_FOLDER] and node.config.enabled:
             columns = {name: dict(column.config.meta or column.meta) for name, column in node.columns.items()}
             found[node.alias] = read_rights(node.alias, node.config.meta, columns)
-            inner = _internal_source(manifest, node.unique_id)
-            if found[node.alias].sensitivity == "public" and inner:
+            inner = found[node.alias].sensitivity == "public" and _internal_source(manifest, node.unique_id, contracts)
+            if inner:
                 raise BuildError(f"mart {node.alias} is public, but reads {inner}, which is internal by its contract")
             if node.config.materialized not in SERVABLE:
                 wrong.append(f"{node.name} ({node.config.materialized})")
@@ -215,8 +216,11 @@ def _marts(manifest: Any) -> dict[str, MartRights]:
     return dict(sorted(found.items()))
 
 
-def _internal_source(manifest: Any, unique_id: str) -> str | None:
-    """A source that a model reads, on whatever way, whose contract says that it is internal."""
+def _internal_source(manifest: Any, unique_id: str, contracts: Mapping[str, Contract]) -> str | None:
+    """A source that a model reads, on whatever way, of which not everybody may see what lands, by its contract.
+
+    Context models are no such way: they choose batches and keys, and show no row of a source.
+    """
     waiting, seen = [unique_id], set()
     while waiting:
         one = waiting.pop()
@@ -224,10 +228,11 @@ def _internal_source(manifest: Any, unique_id: str) -> str | None:
             continue
         seen.add(one)
         source = manifest.sources.get(one)
-        if source is not None and source.config.meta.get("sensitivity", source.meta.get("sensitivity")) == "internal":
+        name = source and source.config.meta.get("contract", source.meta.get("contract"))
+        if name and not (name in contracts and contracts[name].is_public):
             return f"{source.source_name}.{source.name}"
         node = manifest.nodes.get(one)
-        if node is not None and node.resource_type == "model" and node.fqn[1:2] != [CONTEXT_FOLDER]:
+        if node is not None and node.resource_type in ("model", "snapshot") and node.fqn[1:2] != [CONTEXT_FOLDER]:
             waiting += node.depends_on.nodes
     return None
 
