@@ -94,16 +94,23 @@ def test_a_night_that_published_nothing_has_a_report_that_says_why_and_what_to_d
     said = text(written.path)
     assert "not published: nothing was built: the landing gate or the build did not run to its end" in said
     assert "readers have nothing yet" in said
-    assert "210600 锦州市" in said or "210600" in said
+    assert "210600 丹东市 trading: lot never came" in said
     assert "never came" in said
     assert "not judged: the landing gate did not run to its end" in said
     assert "required:BID_SECTION_NAME (1)" in said
-    assert "extra: 1 (named in ops.batch.drift)" in said
-    assert "missing: BID_SECTION_NAME" in said
+    assert "trading.lot 1 column that the contract does not name, missing BID_SECTION_NAME" in said
     assert "TimeoutError: see the log of its task" in said
     assert "There are no figures: nothing that holds them has been published yet." in said
     for hidden in ("SECRET", "NEW_COLUMN", "alert("):
         assert hidden not in said, "what a source has written stays in the ledger"
+
+
+def test_a_batch_that_a_person_has_decided_on_waits_for_nobody(warehouse, night) -> None:
+    assert "Batches that were not admitted (1)" in text(write_report(night).path)
+    with warehouse.connect("ingest") as db:
+        (batch,) = db.execute("select batch_id from ops.batch where node_code = '210300'").fetchone()
+        ledger.record_events(db, [batch], "withdrawn", reason="wrong file", actor="test")
+    assert "Batches that were not admitted" not in text(write_report(night).path)
 
 
 def test_the_page_is_self_contained_and_readable_by_all(warehouse, night, builder) -> None:
@@ -115,10 +122,21 @@ def test_the_page_is_self_contained_and_readable_by_all(warehouse, night, builde
             " values (%s, 'publish', 'fct_deal', 'sums', 'warn', false, %s, %s)",
             (night, built.build_id, EVIL),
         )
+        db.cursor().executemany(
+            "insert into ops.check_result (run_id, stage, suite, expectation, severity, is_success, build_id, message)"
+            " values (%s, 'dbt', 'fct_deal', %s, 'warn', false, %s, %s)",
+            [
+                (night, "unique", built.build_id, "Got 3 results, configured to fail if != 0"),
+                (night, "numeric", built.build_id, 'Database Error: invalid input for numeric: "210101197001019999"'),
+            ],
+        )
     page = write_report(night).path.read_text(encoding="utf-8")
     tree = html.fromstring(page)
     assert "<script" not in page.lower(), "what a message says is shown as text"
     assert 'alert("x")' in tree.text_content()
+    assert "Got 3 results" in tree.text_content()
+    assert "fct_deal: numeric could not be evaluated: ops.check_result has the error" in tree.text_content()
+    assert "210101197001019999" not in page, "the database quotes the value that it could not read"
     assert not re.findall(r"(?:src|href)=[\"'](?!#|index\.html)[^\"']+|@import|url\(", page)
     assert set(re.findall(r"https?://[^\"'< ]+", page)) <= {
         "http://www.w3.org/2000/svg",

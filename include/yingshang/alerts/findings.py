@@ -6,12 +6,14 @@ dates. The texts of errors and the names that sources give to columns stay in th
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from yingshang.alerts.kinds import KINDS
 from yingshang.alerts.model import Finding, FinishedRun
 from yingshang.contracts import load_contracts
 from yingshang.contracts.registry import Registry, load_registry
+from yingshang.publish.ledger import failed_nodes
+from yingshang.quality.results import drifted_columns
 from yingshang.quality.status import ProvisionStatus, Status, status
 from yingshang.settings import settings
 from yingshang.warehouse import PgConnection
@@ -114,12 +116,7 @@ def _builds(connection: PgConnection, now: Status, run: FinishedRun | None) -> I
 
 
 def _failed_nodes(connection: PgConnection, build_id: int) -> str:
-    rows = connection.execute(
-        "select node_id from ops.dbt_result where build_id = %s and status in ('error', 'fail', 'runtime error')"
-        " order by node_id",
-        (build_id,),
-    ).fetchall()
-    names = [node.split(".")[2] if node.count(".") >= 2 else node for (node,) in rows]
+    names = failed_nodes(connection, build_id)
     return f"failed: {_some(names)}" if names else "failed before a model did"
 
 
@@ -202,20 +199,9 @@ def _drift(connection: PgConnection, registry: Registry) -> Iterator[Finding]:
     for system, dataset, node_code, night, drift in rows:
         if (system, dataset, node_code) not in owed:
             continue
-        said = _columns(drift, set(contracts[f"{system}.{dataset}"].column_names))
+        said = drifted_columns(drift, contracts[f"{system}.{dataset}"].column_names)
         detail = f"{system}.{dataset} of {_node(registry, node_code)}: {said}"
         yield Finding("drift", f"{system}.{dataset} {node_code}", detail, state=said, since=night)
-
-
-def _columns(drift: Mapping[str, Iterable[str]], known: set[str]) -> str:
-    """Columns by name where the contract has the name, by number where a source has given it."""
-    parts = []
-    for what, names in sorted(drift.items()):
-        ours = sorted(set(names) & known)
-        others = len(set(names) - known)
-        parts += [f"{what} {_some(ours)}"] if ours else []
-        parts += [f"{others} column{'s' * (others > 1)} that the contract does not name"] if others else []
-    return ", ".join(parts)
 
 
 def _node(registry: Registry, node_code: str) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from yingshang.publish import ledger, serving
 from yingshang.publish.model import Publication
@@ -83,14 +82,7 @@ def _announcement(conn: psycopg.Connection[Any], run_id: str, done: Publication 
         night=done.night,
         published_at=done.published_at,
         missing_nodes=done.missing_nodes,
-        rows={mart: _rows(conn, mart, str(done.slot)) for mart in sorted(serving.served(conn))},
+        rows=serving.row_counts(conn, str(done.slot)),
         checks={stage: [passed, every] for stage, passed, every in checks},
         warnings=tuple(one[0] for one in warnings),
     )
-
-
-def _rows(conn: psycopg.Connection[Any], mart: str, slot: str) -> int:
-    row = conn.execute(
-        sql.SQL("select count(*) from {} where _slot = {}").format(sql.Identifier("serve", mart), slot)
-    ).fetchone()
-    return int(row[0]) if row else 0

@@ -184,6 +184,16 @@ def publication_of(conn: Conn, build_id: int | None = None) -> Publication | Non
         ).fetchone()
 
 
+def failed_nodes(conn: Conn, build_id: int) -> list[str]:
+    """Names of the models and tests that failed in a build."""
+    rows = conn.execute(
+        "select distinct coalesce(nullif(split_part(node_id, '.', 3), ''), node_id) as name from ops.dbt_result"
+        " where build_id = %s and status in ('error', 'fail', 'runtime error') order by name",
+        (build_id,),
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
 def missing_nodes(conn: Conn, provisions: Sequence[Provision], night: dt.date, to_seq: int) -> dict[str, list[str]]:
     """System -> codes of the nodes that owe at least one dataset of the night.
 

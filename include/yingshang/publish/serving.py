@@ -63,6 +63,16 @@ def served(conn: psycopg.Connection[Any]) -> set[str]:
     return {row[0] for row in rows}
 
 
+def row_counts(conn: psycopg.Connection[Any], slot: str) -> dict[str, int]:
+    """Mart -> rows of a slot, of all served tables."""
+    found = {}
+    for mart in sorted(served(conn)):
+        count = sql.SQL("select count(*) from {} where _slot = {}").format(sql.Identifier("serve", mart), slot)
+        row = conn.execute(count).fetchone()
+        found[mart] = int(row[0]) if row else 0
+    return found
+
+
 def finalize_pending(session: Session) -> list[str]:
     """Complete the detaches that a kill broke off. Returns the names of the tables."""
     done = []

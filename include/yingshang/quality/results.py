@@ -1,10 +1,12 @@
 """Outcomes of checks as messages to the data engineer and as values that JSON can hold."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
 from yingshang.quality.checks import Failure, Outcome
+
+SHOWN_COLUMNS = 5
 
 
 def explain(subject: str, outcome: Outcome, failure: Failure | None = None) -> str:
@@ -16,6 +18,23 @@ def explain(subject: str, outcome: Outcome, failure: Failure | None = None) -> s
     else:
         said = f"observed {_short(outcome.observed.get('observed_value', 'a failure'))}"
     return f"{subject}: {said}; expected {outcome.expectation}: {outcome.reason}"
+
+
+def drifted_columns(drift: Mapping[str, Collection[str]], known: Collection[str]) -> str:
+    """``ops.batch.drift`` in words: columns by name where the contract has the name, by number where a source gave it.
+
+    Args:
+        drift: what has drifted -> names of columns.
+        known: the columns of the contract.
+    """
+    parts = []
+    for what, names in sorted(drift.items()):
+        ours = sorted(set(names) & set(known))
+        others = len(set(names) - set(known))
+        more = len(ours) - SHOWN_COLUMNS
+        parts += [f"{what} {', '.join(ours[:SHOWN_COLUMNS])}{f' and {more} more' if more > 0 else ''}"] if ours else []
+        parts += [f"{others} column{'s' * (others > 1)} that the contract does not name"] if others else []
+    return ", ".join(parts)
 
 
 def observed(*parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class LivePublication:
-    """What readers see. ``missing_nodes``: system -> nodes without data of the night."""
+    """A publication, as readers see or saw it. ``missing_nodes``: system -> nodes without data of the night."""
 
     publication_id: int
     kind: str
@@ -159,7 +159,7 @@ def status(nights: int = 7) -> Status:
             slots=_all(connection, SlotStatus, _SLOTS, {}),
             nights=_all(connection, NightStatus, _NIGHTS, {"limit": nights}),
             provisions=_provisions(connection, registry, newest),
-            waiting=_all(connection, WaitingBatch, _WAITING, {}),
+            waiting=waiting_batches(connection),
             past=past_nights(connection),
             levels=published_levels(),
         )
@@ -169,6 +169,11 @@ def live_publication(connection: PgConnection) -> LivePublication | None:
     """What readers see now; None before the first publication."""
     found = _all(connection, LivePublication, _LIVE, {})
     return found[0] if found else None
+
+
+def waiting_batches(connection: PgConnection, run_id: str | None = None) -> list[WaitingBatch]:
+    """The batches that no event speaks of, oldest first; with ``run_id`` those of that run."""
+    return _all(connection, WaitingBatch, _WAITING, {"run": run_id})
 
 
 def _provisions(connection: PgConnection, registry: Registry, newest: dt.date | None) -> list[ProvisionStatus]:
@@ -296,10 +301,10 @@ _WAITING = """
 select
     b.batch_id, b.run_id, b.night, b.system || '.' || b.dataset as dataset, b.node_code, b.kind, b.raw_rows,
     array(
-        select distinct c.message
+        select distinct coalesce(c.message, c.suite || ': ' || c.expectation) as refusal
         from ops.check_result c
         where c.batch_id = b.batch_id and c.severity = 'stop' and not c.is_success
-        order by c.message
+        order by refusal
     ) as refusals,
     (
         select min(a.batch_id)
@@ -313,5 +318,6 @@ select
     ) as read_again_by
 from ops.batch b
 where not exists (select from ops.batch_event e where e.batch_id = b.batch_id)
+    and (%(run)s::text is null or b.run_id = %(run)s)
 order by b.batch_id
 """

@@ -10,13 +10,13 @@ import json
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from yingshang.publish.announcement import Announcement
-from yingshang.report.facts import NightFacts, night_facts
+from yingshang.report.facts import night_facts
+from yingshang.report.model import NightFacts
 from yingshang.report.page import headline, index_page, night_page
 from yingshang.settings import settings
 
@@ -114,21 +114,17 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or none of it, readable as the umask says."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False
-    ) as partial:
-        try:
-            partial.write(text)
-            partial.flush()
-            os.fsync(partial.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(partial.fileno(), 0o666 & ~umask)
-            Path(partial.name).replace(path)
-        except BaseException:
-            Path(partial.name).unlink(missing_ok=True)
-            raise
+    """Write a whole file or none of it. Call it under the folder's lock: what a kill has left is written over."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _keep_earlier(path: Path, facts: NightFacts) -> Path | None:

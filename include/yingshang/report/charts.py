@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from yingshang.report.facts import Arrivals, NightRows
+from yingshang.report.model import Arrivals, NightRows
 from yingshang.report.summaries import LEVELS, LevelState
 
 FONTS = (

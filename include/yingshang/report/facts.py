@@ -3,196 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, LiteralString, TypeVar
 
 from psycopg.rows import class_row
 
 from yingshang import errors
-from yingshang.contracts.registry import Registry, load_registry
-from yingshang.errors import RegistryError, UsageError
+from yingshang.contracts import load_contracts
+from yingshang.contracts.registry import load_registry
+from yingshang.errors import UsageError
 from yingshang.publish.announcement import Announcement
-from yingshang.report.summaries import Changes, Summary, changes, keep_summary, summary_before, summary_of
+from yingshang.publish.ledger import failed_nodes
+from yingshang.quality.results import drifted_columns
+from yingshang.quality.status import LivePublication, live_publication, waiting_batches
+from yingshang.report.model import (
+    Absence,
+    Arrivals,
+    Build,
+    Checked,
+    Drift,
+    FailedCheck,
+    NightFacts,
+    NightRows,
+    Rejects,
+    Run,
+)
+from yingshang.report.summaries import Changes, changes, keep_summary, summary_before, summary_of
 from yingshang.warehouse import PgConnection, session
 
 T = TypeVar("T")
 SHOWN_NIGHTS = 14
 """Nights of the chart of rows per night."""
 SHOWN_MODELS = 5
-
-
-@dataclass(frozen=True)
-class Run:
-    """The run of the night."""
-
-    run_id: str
-    night: dt.date
-    opened_at: dt.datetime
-    closed_at: dt.datetime | None
-    is_quorum_met: bool | None
-    verdict: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Arrivals:
-    """What came of one system. Counts are of provisions, rows are those of the run's batches."""
-
-    system: str
-    owed: int
-    loaded: int
-    silent: int
-    failed: int
-    not_provided: int
-    nodes: int
-    source_rows: int
-    raw_rows: int
-    quarantined_rows: int
-    duplicate_rows: int
-    batches: int
-    admitted: int
-
-
-@dataclass(frozen=True)
-class Absence:
-    """Datasets of one node that brought nothing tonight, for one reason.
-
-    Attributes:
-        since: first night without them; None when nothing has ever come.
-        nights: nights without them, this one included; None when nothing has ever come.
-    """
-
-    system: str
-    node_code: str
-    node_name: str
-    datasets: tuple[str, ...]
-    outcome: str
-    since: dt.date | None
-    nights: int | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Checked:
-    """How many checks of a stage held."""
-
-    stage: str
-    severity: str
-    passed: int
-    failed: int
-
-
-@dataclass(frozen=True)
-class FailedCheck:
-    """A check that failed, in words."""
-
-    stage: str
-    severity: str
-    suite: str
-    expectation: str
-    message: str
-    batch_id: int | None
-
-
-@dataclass(frozen=True)
-class WaitingBatch:
-    """A batch of this run that is not admitted."""
-
-    batch_id: int
-    system: str
-    dataset: str
-    node_code: str
-    node_name: str
-    raw_rows: int
-    refusals: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Rejects:
-    """Quarantined rows of one dataset of a node; ``reasons`` are rule names with their rows, never a value."""
-
-    system: str
-    dataset: str
-    node_code: str
-    node_name: str
-    rows: int
-    source_rows: int
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Drift:
-    """A delivery whose columns are not those of its contract."""
-
-    system: str
-    dataset: str
-    node_code: str
-    node_name: str
-    columns: str
-
-
-@dataclass(frozen=True)
-class Published:
-    """A publication."""
-
-    publication_id: int
-    kind: str
-    build_id: int
-    slot: str
-    night: dt.date
-    published_at: dt.datetime
-    missing_nodes: Mapping[str, list[str]]
-
-
-@dataclass(frozen=True)
-class Build:
-    """The run's last build of the marts. ``broken``: the models and tests that failed in it."""
-
-    build_id: int
-    kind: str
-    outcome: str | None
-    broken: list[str]
-    started_at: dt.datetime
-    finished_at: dt.datetime | None
-
-
-@dataclass(frozen=True)
-class NightRows:
-    """Rows that a night's runs loaded and rejected."""
-
-    night: dt.date
-    raw_rows: int
-    quarantined_rows: int
-
-
-@dataclass(frozen=True)
-class NightFacts:
-    """Everything that the report of a night says.
-
-    Attributes:
-        publication: that of this run; None when it has published nothing.
-        live: what readers saw when the facts were read.
-        why_unpublished: a sentence for a run that has published nothing.
-        summary: this run's publication in brief; else what readers see meanwhile.
-    """
-
-    run: Run
-    arrivals: tuple[Arrivals, ...]
-    absences: tuple[Absence, ...]
-    checked: tuple[Checked, ...]
-    failed_checks: tuple[FailedCheck, ...]
-    waiting: tuple[WaitingBatch, ...]
-    rejects: tuple[Rejects, ...]
-    drifts: tuple[Drift, ...]
-    build: Build | None
-    publication: Published | None
-    live: Published | None
-    why_unpublished: str | None
-    summary: Summary | None
-    changes: Changes
-    overdue: tuple[tuple[str, str, int], ...]
-    rows_by_night: tuple[NightRows, ...]
-    read_at: dt.datetime
 
 
 def run_of_night(night: dt.date | None) -> str:
@@ -227,11 +69,12 @@ def night_facts(run_id: str, announced: Announcement | None = None) -> NightFact
         CredentialError, WarehouseUnavailable: the warehouse does not answer.
     """
     with session("publish", autocommit=True) as connection:
-        live = _live(connection)
+        live = live_publication(connection)
         if live:
-            is_announced = announced is not None and announced.publication_id == live.publication_id
-            counted = announced.rows if announced and is_announced else None
-            keep_summary(connection, live.publication_id, live.slot, counted)
+            is_counted = announced is not None and announced.publication_id == live.publication_id
+            keep_summary(
+                connection, live.publication_id, live.slot, announced.rows if announced and is_counted else None
+            )
     registry = load_registry()
     with session("ingest") as connection:
         connection.execute("set transaction isolation level repeatable read, read only")
@@ -240,9 +83,9 @@ def night_facts(run_id: str, announced: Announcement | None = None) -> NightFact
             raise UsageError(f"no run {run_id} in the ledger: see `yingshang status`")
         run = runs[0]
         asked: dict[str, Any] = {"run": run_id, "night": run.night, "opened_at": run.opened_at, "nights": SHOWN_NIGHTS}
-        publication = next(iter(_all(connection, Published, _PUBLICATION, asked)), None)
+        publication = next(iter(_all(connection, LivePublication, _PUBLICATION, asked)), None)
         build = next(iter(_all(connection, Build, _BUILD, asked)), None)
-        live = _live(connection)
+        live = live_publication(connection)
         shown = publication or live
         summary = summary_of(connection, shown.publication_id) if shown else None
         asked["build"] = build.build_id if build else None
@@ -250,31 +93,34 @@ def night_facts(run_id: str, announced: Announcement | None = None) -> NightFact
         return NightFacts(
             run=run,
             arrivals=tuple(_all(connection, Arrivals, _ARRIVALS, asked)),
-            absences=_absences(connection, registry, asked),
+            absences=_absences(connection, asked),
             checked=tuple(_all(connection, Checked, _CHECKED, asked)),
             failed_checks=failed_checks,
-            waiting=_named(connection, registry, WaitingBatch, _WAITING, asked),
-            rejects=_named(connection, registry, Rejects, _REJECTS, asked),
-            drifts=_drifts(connection, registry, asked),
+            waiting=tuple(one for one in waiting_batches(connection, run_id) if one.read_again_by is None),
+            rejects=tuple(_all(connection, Rejects, _REJECTS, asked)),
+            drifts=_drifts(connection, asked),
             build=build,
             publication=publication,
             live=live,
-            why_unpublished=None if publication else _why(run, build, failed_checks, live),
+            why_unpublished=None if publication else _why(connection, run, build, failed_checks, live),
             summary=summary,
             changes=changes(summary_before(connection, summary.publication_id, summary.night), summary)
             if publication and summary
             else Changes(None),
-            overdue=_overdue(registry, summary),
+            overdue=tuple(sorted(summary.overdue.items(), key=lambda one: (-one[1], one[0]))) if summary else (),
             rows_by_night=tuple(reversed(_all(connection, NightRows, _ROWS_BY_NIGHT, asked))),
+            node_names={code: node.name for code, node in registry.nodes.items()},
             read_at=dt.datetime.now(dt.UTC),
         )
 
 
-def _live(connection: PgConnection) -> Published | None:
-    return next(iter(_all(connection, Published, _LIVE, {})), None)
-
-
-def _why(run: Run, build: Build | None, failed: tuple[FailedCheck, ...], live: Published | None) -> str:
+def _why(
+    connection: PgConnection,
+    run: Run,
+    build: Build | None,
+    failed: tuple[FailedCheck, ...],
+    live: LivePublication | None,
+) -> str:
     """Why a run has published nothing, in a sentence that says what to do."""
     stays = f"night {live.night} stays published" if live else "readers have nothing yet"
     if live and live.night > run.night:
@@ -292,7 +138,7 @@ def _why(run: Run, build: Build | None, failed: tuple[FailedCheck, ...], live: P
     if build.outcome is None:
         return f"build {build.build_id} was broken off: clear the task build; {stays}"
     if build.outcome == "failed":
-        models = ", ".join(build.broken[:SHOWN_MODELS]) or "see the log of the task build"
+        models = ", ".join(failed_nodes(connection, build.build_id)[:SHOWN_MODELS]) or "see the log of the task build"
         return f"build {build.build_id} failed: {models}; {stays}"
     stops = [one.message for one in failed if one.stage == "publish" and one.severity == "stop"]
     if stops:
@@ -304,7 +150,7 @@ def _why(run: Run, build: Build | None, failed: tuple[FailedCheck, ...], live: P
     )
 
 
-def _absences(connection: PgConnection, registry: Registry, asked: Mapping[str, Any]) -> tuple[Absence, ...]:
+def _absences(connection: PgConnection, asked: Mapping[str, Any]) -> tuple[Absence, ...]:
     grouped: dict[tuple[Any, ...], list[str]] = {}
     for system, dataset, node, outcome, error_type, last in connection.execute(_ABSENCES, asked):
         grouped.setdefault((system, node, outcome, last, _reason(outcome, error_type)), []).append(dataset)
@@ -313,7 +159,6 @@ def _absences(connection: PgConnection, registry: Registry, asked: Mapping[str, 
         Absence(
             system=system,
             node_code=node,
-            node_name=_name(registry, node),
             datasets=tuple(datasets),
             outcome=outcome,
             since=last + dt.timedelta(days=1) if last else None,
@@ -334,42 +179,13 @@ def _reason(outcome: str, error_type: str | None) -> str:
     return f"{error_type or 'failed'}: {said}"
 
 
-def _drifts(connection: PgConnection, registry: Registry, asked: Mapping[str, Any]) -> tuple[Drift, ...]:
-    found = []
-    for system, dataset, node, drift in connection.execute(_DRIFTS, asked):
-        columns = "; ".join(_drifted(kind, said) for kind, said in sorted(drift.items()))
-        found.append(Drift(system, dataset, node, _name(registry, node), columns))
-    return tuple(found)
-
-
-def _drifted(kind: str, said: Collection[object]) -> str:
-    """Columns of the contract by name; what a source has added is counted, since its names are not ours."""
-    if kind == "extra":
-        return f"extra: {len(said)} (named in ops.batch.drift)"
-    return f"{kind}: {', '.join(map(str, said))}"
-
-
-def _overdue(registry: Registry, summary: Summary | None) -> tuple[tuple[str, str, int], ...]:
-    issues = summary.overdue.items() if summary else ()
-    found = [(node, _name(registry, node), number) for node, number in issues]
-    return tuple(sorted(found, key=lambda one: (-one[2], one[0])))
-
-
-def _name(registry: Registry, node_code: str) -> str:
-    try:
-        return registry.node(node_code).name
-    except RegistryError:
-        return ""
-
-
-def _named(
-    connection: PgConnection, registry: Registry, kind: Callable[..., T], query: LiteralString, asked: Mapping[str, Any]
-) -> tuple[T, ...]:
-    cursor = connection.execute(query, asked)
-    names = [column.name for column in cursor.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor]
-    plain = [{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()} for row in rows]
-    return tuple(kind(**row, node_name=_name(registry, str(row["node_code"]))) for row in plain)
+def _drifts(connection: PgConnection, asked: Mapping[str, Any]) -> tuple[Drift, ...]:
+    known = {name: contract.column_names for name, contract in load_contracts().items()}
+    return tuple(
+        # A dataset of a past night may have no contract any more: then all of its columns are counted only.
+        Drift(system, dataset, node, drifted_columns(drift, known.get(f"{system}.{dataset}", ())))
+        for system, dataset, node, drift in connection.execute(_DRIFTS, asked)
+    )
 
 
 def _all(connection: PgConnection, kind: type[T], query: LiteralString, asked: Mapping[str, Any]) -> list[T]:
@@ -381,13 +197,8 @@ _RUN: LiteralString = """
 select run_id, night, opened_at, closed_at, is_quorum_met, verdict from ops.night_run where run_id = %(run)s
 """
 
-_LIVE: LiteralString = """
-select p.publication_id, p.kind, p.build_id, p.slot, p.night, p.published_at, p.missing_nodes
-from ops.live as l inner join ops.publication as p using (publication_id)
-"""
-
 _PUBLICATION: LiteralString = """
-select publication_id, kind, build_id, slot, night, published_at, missing_nodes
+select publication_id, kind, build_id, slot, night, to_seq, published_at, missing_nodes
 from ops.publication as p
 where kind = 'publish' and (
     run_id = %(run)s
@@ -399,12 +210,7 @@ order by publication_id desc limit 1
 """
 
 _BUILD: LiteralString = """
-select
-    b.build_id, b.kind, b.outcome, b.started_at, b.finished_at,
-    array(
-        select distinct split_part(d.node_id, '.', 3) from ops.dbt_result as d
-        where d.build_id = b.build_id and d.status in ('error', 'fail') and split_part(d.node_id, '.', 3) <> ''
-    ) as broken
+select build_id, kind, outcome, started_at, finished_at
 from ops.build as b
 where slot is not null and (
     run_id = %(run)s
@@ -502,29 +308,17 @@ _FAILED: LiteralString = (
     "with results as ("
     + _RESULTS
     + """)
-select stage, severity, suite, expectation, coalesce(message, suite || ': ' || expectation) as message, batch_id
+select
+    stage, severity, suite, expectation, batch_id,
+    case
+        -- What the database says of a test that it could not run may quote a row.
+        when stage = 'dbt' and message !~ '^Got [0-9]+ results?' then
+            suite || ': ' || expectation || ' could not be evaluated: ops.check_result has the error'
+        else coalesce(message, suite || ': ' || expectation)
+    end as message
 from results
 where not is_success
 order by severity, array_position(array['landing', 'dbt', 'publish'], stage), suite, result_id
-"""
-)
-
-_WAITING: LiteralString = (
-    "with batches as ("  # noqa: S608 - our own text
-    + _ADMITTED
-    + """ where b.run_id = %(run)s)
-select
-    b.batch_id, b.system, b.dataset, b.node_code, b.raw_rows,
-    array(
-        select distinct c.message from ops.check_result as c
-        where c.batch_id = b.batch_id and c.severity = 'stop' and not c.is_success and c.message is not null
-        order by c.message
-    ) as refusals
-from batches as b
-where not is_admitted and not exists (
-    select from ops.batch_event as e where e.batch_id = b.batch_id and e.event = 'superseded'
-)
-order by b.system, b.node_code, b.dataset
 """
 )
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from yingshang.report import charts
-from yingshang.report.facts import NightFacts
+from yingshang.report.model import NightFacts
 
 T = TypeVar("T")
 SHANGHAI = ZoneInfo("Asia/Shanghai")

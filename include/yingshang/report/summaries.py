@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import psycopg
-from psycopg import sql
-
 from yingshang.publish import serving
 from yingshang.warehouse import PgConnection
 
@@ -104,7 +101,7 @@ def keep_summary(
     if known:
         return
     marts = serving.served(connection)
-    counted = mart_rows if mart_rows is not None else {mart: _count(connection, mart, slot) for mart in sorted(marts)}
+    counted = mart_rows if mart_rows is not None else serving.row_counts(connection, slot)
     parts = [
         _rows_of(connection, marts, "rpt_published_figure", _FIGURES, slot),
         _rows_of(connection, marts, "rpt_source_scorecard", _LEVELS, slot),
@@ -177,13 +174,6 @@ def _said(one: FigureState | None) -> tuple[object, ...]:
 def _exact(figure: dict[str, Any]) -> dict[str, Any]:
     numbers = ("published_value", "value", "expected_value", "current_value")
     return {name: Decimal(value) if name in numbers and value is not None else value for name, value in figure.items()}
-
-
-def _count(connection: psycopg.Connection[Any], mart: str, slot: str) -> int:
-    row = connection.execute(
-        sql.SQL("select count(*) from {} where _slot = {}").format(sql.Identifier("serve", mart), slot)
-    ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _rows_of(connection: PgConnection, marts: set[str], mart: str, query: str, slot: str) -> Any:
