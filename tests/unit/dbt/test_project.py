@@ -1,14 +1,13 @@
 """The dbt project without a database: what is described, typed and told apart."""
 
 import csv
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.support.dbt_scripts import PROJECT, script
 
-PROJECT = Path(__file__).resolve().parents[3] / "dbt_project"
 MODELS = sorted(PROJECT.glob("models/**/*.sql"))
 MARTS = [path for path in MODELS if "marts" in path.parts]
 
@@ -28,11 +27,7 @@ def rows(seed: str) -> list[dict[str, str]]:
 
 
 def test_the_reference_of_marts_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("marts_reference", PROJECT / "marts_reference.py")
-    assert spec
-    assert spec.loader
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
+    reference = script("marts_reference")
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), (
         "run `python dbt_project/marts_reference.py` and commit docs/reference/marts.md"
     )

@@ -1,25 +1,15 @@
 """Pages written from seeds, and the sample queries for BI tools: up to date, whole, and about marts that are there."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from tests.support import bi_queries as samples
 from tests.support.bi_queries import bi_queries
+from tests.support.dbt_scripts import script
 from tests.unit.dbt.test_project import MARTS, documented, rows
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "dbt_project" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_page_about_red_flags_is_up_to_date() -> None:

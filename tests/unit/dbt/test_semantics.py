@@ -1,40 +1,24 @@
 """Metrics and exposures: dbt accepts them, they speak of columns and marts that are there, nothing is left out."""
 
-import importlib.util
-import json
 import re
-import shutil
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
-from dbt.cli.main import dbtRunner
+from tests.support.dbt_scripts import PROJECT, script
 
-PROJECT = Path(__file__).resolve().parents[3] / "dbt_project"
 WORDS = {"case", "when", "then", "else", "end", "and", "or", "not", "is", "null", "true", "false", "nullif", "coalesce"}
 DASHBOARDS = {"province", "trading", "supervision", "hotline", "sunshine", "sources"}
 
 
 @pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def parsed() -> dict[str, Any]:
     """The manifest of the project: `dbt parse` needs no database. It validates the semantic models and metrics."""
-    folder = tmp_path_factory.mktemp("parse")
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("HOST", "PORT", "USER", "PASSWORD", "DBNAME", "SCHEMA", "REGISTRY", "REBUILD"):
             patch.delenv(f"YINGSHANG_DBT_{variable}", raising=False)
-        answer = dbtRunner().invoke(
-            [
-                *("--quiet", "--no-use-colors", "parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-                *("--target-path", str(folder), "--log-path", str(folder)),
-            ]
-        )
-    assert answer.success, answer.exception
-    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    shutil.rmtree(folder)
-    return found
+        found: dict[str, Any] = script("star_schema").parsed()
+        return found
 
 
 def columns_of(parsed: dict[str, Any], semantic_model: dict[str, Any]) -> set[str]:
@@ -105,7 +89,7 @@ def test_six_dashboards_and_every_mart_in_one_of_them(parsed: dict[str, Any]) ->
 
 
 def test_the_star_schema_is_up_to_date_and_every_join_ends_at_a_column(parsed: dict[str, Any]) -> None:
-    star = _star_schema()
+    star = script("star_schema")
     assert star.PAGE.read_text(encoding="utf-8") == star.page(parsed), (
         "run `python dbt_project/star_schema.py` and commit docs/reference/star-schema.md"
     )
@@ -117,13 +101,3 @@ def test_the_star_schema_is_up_to_date_and_every_join_ends_at_a_column(parsed: d
         assert one.to_column in columns[one.to], one
     facts = {name for name in columns if name.startswith("fct_")}
     assert facts <= {one.mart for one in joins}
-
-
-def _star_schema() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("star_schema", PROJECT / "star_schema.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["star_schema"] = module  # its dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
