@@ -40,6 +40,8 @@ from yingshang.publish.session import publisher_session  # noqa: E402
 from yingshang.warehouse import dsn, session  # noqa: E402
 
 GOAL_MS = 100.0
+LONGEST_WAIT = 240.0
+"""Seconds beyond the measured ones that the clients may take to begin and to end."""
 OTHER_SLOT = """
 select l.slot, l.build_id, l.publication_id, o.slot, o.build_id, o.publication_id
 from ops.live as l
@@ -91,7 +93,7 @@ def main() -> None:
 def measure(reader: str, clients: int, seconds: float, pause: float) -> Measured:
     """All clients start together, once each has its connection."""
     context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(clients), context.SimpleQueue()
+    barrier, answers = context.Barrier(clients), context.Queue()
     processes = [
         context.Process(target=_client, args=(number, reader, seconds, pause, barrier, answers), daemon=True)
         for number in range(clients)
@@ -100,7 +102,7 @@ def measure(reader: str, clients: int, seconds: float, pause: float) -> Measured
         process.start()
     whole = Measured()
     for _ in processes:
-        milliseconds, rows, failures = answers.get()
+        milliseconds, rows, failures = answers.get(timeout=seconds + LONGEST_WAIT)  # a client killed never answers
         whole.add(Measured(milliseconds, rows, failures))
     for process in processes:
         process.join(10)
@@ -113,7 +115,7 @@ def _client(number: int, reader: str, seconds: float, pause: float, barrier, ans
         with psycopg.connect(reader, autocommit=True, connect_timeout=10) as connection:
             for query in queries:  # the first reading of a page, and of the catalogue, is no dashboard's daily wait
                 connection.execute(query.sql.encode()).fetchall()
-            barrier.wait(120)
+            barrier.wait(LONGEST_WAIT / 2)
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 for query in order.sample(queries, len(queries)):
