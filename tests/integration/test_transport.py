@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import adbc_driver_manager
 import psycopg
 import psycopg2
 import pytest
@@ -132,26 +133,22 @@ def test_a_server_that_cannot_prove_itself_is_refused_for_good(
     assert str(urlsplit(uri).password) not in str(caught.value)
 
 
-def test_dbts_driver_looks_at_the_certificate_too(
-    reach: Callable[..., str], pg_server: Cluster, authority: Authority
+@pytest.mark.parametrize(
+    ("driver", "error"), [(by_dbt, psycopg2.OperationalError), (adbc_alone, adbc_driver_manager.OperationalError)]
+)
+def test_drivers_with_a_libpq_of_their_own_look_at_the_certificate_too(
+    reach: Callable[..., str],
+    pg_server: Cluster,
+    authority: Authority,
+    driver: Callable[[], None],
+    error: type[Exception],
 ) -> None:
+    """PostgresSource opens psycopg's connection first: here ADBC's driver is alone, as dbt's always is."""
     for files, said in ((authority.issue("other.example"), "does not match host name"), (None, "does not support SSL")):
         with tls_front(pg_server.port, files) as front:
             reach(front.port)
-            with pytest.raises(psycopg2.OperationalError, match=said):
-                by_dbt()
-        assert front.in_clear == 0
-
-
-def test_adbc_by_itself_looks_at_the_certificate_too(
-    reach: Callable[..., str], pg_server: Cluster, authority: Authority
-) -> None:
-    """PostgresSource opens psycopg's connection first: here the driver with its own libpq is alone."""
-    for files, said in ((authority.issue("other.example"), "does not match host name"), (None, "does not support SSL")):
-        with tls_front(pg_server.port, files) as front:
-            reach(front.port)
-            with pytest.raises(Exception, match=said):
-                adbc_alone()
+            with pytest.raises(error, match=said):
+                driver()
         assert front.in_clear == 0
 
 

@@ -10,7 +10,6 @@ from yingshang.errors import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from yingshang.contracts import Contract
     from yingshang.contracts.registry import Registry
@@ -34,9 +33,7 @@ def check() -> None:
     registry, registry_problems = read_registry()
     problems += registry_problems
     if not found:
-        problems += [
-            f"{path}: does not match the contracts: run `yingshang contracts generate`" for path in _stale(contracts)
-        ]
+        problems += _stale(contracts)
     _print_table(contracts, registry)
     if problems:
         raise ContractError("\n".join([f"{len(problems)} found", *problems]))
@@ -55,9 +52,7 @@ def generate(
     if check_only:
         stale = _stale(contracts)
         if stale:
-            raise ContractError(
-                "\n".join(f"{path}: does not match the contracts: run `yingshang contracts generate`" for path in stale)
-            )
+            raise ContractError("\n".join(stale))
         typer.echo("generated files: up to date")
         return
     written = write_sources(contracts)
@@ -93,12 +88,13 @@ def inventory(
     Console().print(table)
 
 
-def _stale(contracts: Mapping[str, Contract]) -> list[Path]:
-    """Generated files that are not what the contracts and models say."""
+def _stale(contracts: Mapping[str, Contract]) -> list[str]:
+    """A line for each generated file that is not what the contracts and models say."""
     from yingshang.contracts.inventory import inventory_page, is_page_stale
     from yingshang.contracts.sources import stale_files
 
-    return [*stale_files(contracts), *([inventory_page()] if is_page_stale(contracts) else [])]
+    stale = [*stale_files(contracts), *([inventory_page()] if is_page_stale(contracts) else [])]
+    return [f"{path}: does not match the contracts: run `yingshang contracts generate`" for path in stale]
 
 
 def _print_table(contracts: Mapping[str, Contract], registry: Registry) -> None:
