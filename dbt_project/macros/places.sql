@@ -26,18 +26,12 @@ township, county and city are those that its prefix names, as far as they are kn
 
 {#- Touched keys of counts per village and month: village_code/yyyyMM. Both halves stand in raw's index. -#}
 {% macro of_touched_village_months(relation) -%}
-    {%- if is_incremental() -%}
-        select s.*
-        from touched as k
-        cross join
-            lateral(
-                select *
-                from {{ relation }} as r
-                where r.village_code = split_part(k.key, '/', 1) and r.stat_month = split_part(k.key, '/', 2)
-                offset 0
-            ) as s
-    {%- else -%} select * from {{ relation }}
-    {%- endif -%}
+    {{
+        of_touched(
+            relation,
+            "r.village_code = split_part(k.key, '/', 1) and r.stat_month = split_part(k.key, '/', 2)",
+        )
+    }}
 {%- endmacro %}
 
 {#- First day of the month of a time, Asia/Shanghai -#}
@@ -74,20 +68,23 @@ The rows of a relation for the touched villages and months (all of them in a ful
 for a touched month the rows of so many years before.
 -#}
 {% macro at_touched_months(relation, month="month_start_date", years_back=0) -%}
-    {%- if is_incremental() -%}
-        select s.*
-        from touched as k
-        cross join
-            lateral(
-                select *
-                from {{ relation }} as r
-                where
-                    r.village_code = k.village_code
-                    and r.{{ month }} = (k.month_start_date - interval '{{ years_back }} years')::date
-                offset 0
-            ) as s
-    {%- else -%} select * from {{ relation }}
-    {%- endif -%}
+    {%- set then = "(k.month_start_date - interval '" ~ years_back ~ " years')::date" -%}
+    {{ of_touched(relation, "r.village_code = k.village_code and r." ~ month ~ " = " ~ then) }}
+{%- endmacro %}
+
+{#- The month from which each of some villages is covered: that of its first publication, by index; empty before it. -#}
+{% macro first_months_covered(villages) -%}
+    select v.village_code, {{ month_of("f.published_at") }} as first_month
+    from (select distinct village_code from {{ villages }}) as v
+    left join
+        lateral(
+            select d.published_at
+            from {{ ref("fct_disclosure") }} as d
+            where d.village_code = v.village_code and d.published_at is not null and not d.is_withdrawn
+            order by d.published_at
+            limit 1
+        ) as f
+        on true
 {%- endmacro %}
 
 {#-

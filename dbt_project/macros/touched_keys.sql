@@ -25,16 +25,24 @@ model, which has the columns of the unique key.
 {%- endmacro %}
 
 {#-
-The rows of a relation that a build looks at: all of them in a full build, those of the touched keys in an incremental one.
+The rows r of a relation that meet a condition for each touched key k.
 The lateral with offset 0 makes the planner look up each key by index, where a semi-join would sort all versions first.
 -#}
-{% macro of_touched_keys(relation, key, keys="touched") -%}
-    {%- if is_incremental() -%}
-        select s.*
-        from {{ keys }} as k
-        cross join lateral(select * from {{ relation }} as r where r.{{ key }} = k.key offset 0) as s
+{% macro looked_up(relation, condition, keys="touched") -%}
+    select s.*
+    from {{ keys }} as k
+    cross join lateral(select * from {{ relation }} as r where {{ condition }} offset 0) as s
+{%- endmacro %}
+
+{#- The rows of a relation that a build looks at: all of them in a full build, those of the touched keys in an incremental one. -#}
+{% macro of_touched(relation, condition, keys="touched") -%}
+    {%- if is_incremental() -%} {{ looked_up(relation, condition, keys) }}
     {%- else -%} select * from {{ relation }}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro of_touched_keys(relation, key, keys="touched") -%}
+    {{ of_touched(relation, "r." ~ key ~ " = k.key", keys) }}
 {%- endmacro %}
 
 {#- Full when dbt is told so, or when the publisher names the model as changed since the slot's last build. -#}

@@ -19,15 +19,16 @@ with
             {{ shanghai_time("r.review_time") }} as reviewed_at,
             {{ shanghai_time("r.publish_time") }} as published_at,
             r.data_timestamp
-        from {{ ref("touched_key") }} as k
-        cross join
-            lateral(
-                select *
-                from {{ source("sunshine", "disclosure") }} as v
-                where v.disclosure_id = k.key
-                offset 0
+        from
+            (
+                {{
+                    looked_up(
+                        source("sunshine", "disclosure"),
+                        "r.disclosure_id = k.key",
+                        "(" ~ touched_keys_of_kind({"touched": "disclosure"}) ~ ")",
+                    )
+                }}
             ) as r
-        where k.kind = 'disclosure'
     ),
 
     problems as (
@@ -36,15 +37,16 @@ with
             {{ shanghai_time("r.open_time") }} as opened_at,
             {{ shanghai_time("r.resolve_time") }} as resolved_at,
             r.data_timestamp
-        from {{ ref("touched_key") }} as k
-        cross join
-            lateral(
-                select *
-                from {{ source("sunshine", "tracked_problem") }} as v
-                where v.problem_id = k.key
-                offset 0
+        from
+            (
+                {{
+                    looked_up(
+                        source("sunshine", "tracked_problem"),
+                        "r.problem_id = k.key",
+                        "(" ~ touched_keys_of_kind({"touched": "tracked_problem"}) ~ ")",
+                    )
+                }}
             ) as r
-        where k.kind = 'tracked_problem'
     ),
 
     counts as (
@@ -58,20 +60,7 @@ with
 
     {% if before %}
         -- villages whose first publication is another than before: they are covered from another month on
-        first_publications as (
-            select v.village_code, {{ month_of("f.published_at") }} as first_month
-            from (select distinct village_code from disclosures) as v
-            left join
-                lateral(
-                    select d.published_at
-                    from {{ ref("fct_disclosure") }} as d
-                    where
-                        d.village_code = v.village_code and d.published_at is not null and not d.is_withdrawn
-                    order by d.published_at
-                    limit 1
-                ) as f
-                on true
-        ),
+        first_publications as ({{ first_months_covered("disclosures") }}),
 
         covered_otherwise as (
             select b.village_code, b.month_start_date

@@ -44,18 +44,7 @@ with
     ),
 
     first_publications as (
-        {% if is_incremental() %}
-            select v.village_code, {{ month_of("f.published_at") }} as first_month
-            from (select distinct village_code from touched) as v
-            cross join
-                lateral(
-                    select d.published_at
-                    from {{ ref("fct_disclosure") }} as d
-                    where
-                        d.village_code = v.village_code and d.published_at is not null and not d.is_withdrawn
-                    order by d.published_at
-                    limit 1
-                ) as f
+        {% if is_incremental() %}{{ first_months_covered("touched") }}
         {% else %}
             select village_code, {{ month_of("min(first_published_at)") }} as first_month
             from disclosures
