@@ -1,9 +1,12 @@
 -- title: Trading of one city
 -- title_cn: 单市交易
 -- question: What did Shenyang (210100) and its counties trade, by transaction type?
-select t.type_code, t.type_cn, sum(m.lots) as lots, sum(m.reckon_price_yuan) as reckon_price_yuan, sum(m.award_yuan) as award_yuan
-from marts.rpt_trading_monthly as m
+select t.type_code, t.type_cn, m.lots, m.reckon_price_yuan, m.award_yuan
+from (
+    select type_code, sum(lots) as lots, sum(reckon_price_yuan) as reckon_price_yuan, sum(award_yuan) as award_yuan
+    from marts.rpt_trading_monthly
+    where node_code >= '210100' and node_code < '210200'
+    group by type_code
+) as m
 inner join marts.dim_transaction_type as t on t.type_code = m.type_code
-where m.node_code like '2101%'
-group by t.type_code, t.type_cn
-order by award_yuan desc
+order by m.award_yuan desc

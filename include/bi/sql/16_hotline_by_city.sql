@@ -7,7 +7,6 @@ select k.node_code, sum(k.orders) as orders,
     round(sum(k.solved_orders)::numeric / nullif(sum(k.called_back_orders), 0), 4) as resolution_rate,
     round(sum(k.satisfied_orders)::numeric / nullif(sum(k.rated_orders), 0), 4) as satisfaction_rate
 from marts.rpt_hotline_kpi as k
-cross join marts.publication as p
-where k.month_start_date > p.night - interval '12 months'
+where k.month_start_date > (select (p.night - interval '12 months')::date from marts.publication as p)
 group by k.node_code
 order by k.node_code

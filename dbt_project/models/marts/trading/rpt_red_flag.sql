@@ -4,6 +4,7 @@
             {"columns": ["red_flag_id", "subject_key"], "unique": true},
             {"columns": ["lot_key"]},
             {"columns": ["node_code", "raised_date"]},
+            {"columns": ["raised_date"]},
         ]
     )
 }}
