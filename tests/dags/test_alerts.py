@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg.errors import UndefinedTable
 from tests.conftest import Warehouse
 from tests.support.ingest import Fleet
 from tests.support.quality_ledger import add_batch, lot_rows, open_night
@@ -227,14 +228,22 @@ def test_a_night_without_quorum_is_told_each_night_and_over_once_one_is_publishe
     assert len(receiver.got) == 2
 
 
-def test_when_the_warehouse_is_away_a_failed_run_is_still_told(db: PgConnection, receiver: Receiver) -> None:
+def test_when_the_ledger_cannot_be_read_a_failed_run_is_still_told(
+    db: PgConnection, warehouse: Warehouse, receiver: Receiver
+) -> None:
+    with warehouse.admin() as admin:
+        admin.execute("alter table ops.alert rename to of_an_older_version")
+    with pytest.raises(UndefinedTable):
+        ended("run 8", well=False)
     save_connections({"warehouse_publish": f"postgresql://yingshang_publish:{SECRET}@127.0.0.1:1/none"})
     with pytest.raises(WarehouseUnavailable):
         ended("run 9", well=False)
-    (said,) = receiver.got
-    assert said["title"] == "Yingshang: nightly failed"
-    assert "nothing was published" in said["message"]
-    assert SECRET not in str(said)
+    assert len(receiver.got) == 2
+    for said, why in zip(receiver.got, ("UndefinedTable", "WarehouseUnavailable"), strict=True):
+        assert said["title"] == "Yingshang: nightly failed"
+        assert "nothing was published" in said["message"]
+        assert f"could not be read ({why})" in said["message"]
+    assert SECRET not in str(receiver.got)
 
 
 def test_the_nights_callbacks_speak_when_airflows_dag_processor_runs_them(db: PgConnection, receiver: Receiver) -> None:

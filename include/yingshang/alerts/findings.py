@@ -14,7 +14,7 @@ from yingshang.contracts import load_contracts
 from yingshang.contracts.registry import Registry, load_registry
 from yingshang.publish.ledger import failed_nodes
 from yingshang.quality.results import drifted_columns
-from yingshang.quality.status import ProvisionStatus, Status, status
+from yingshang.quality.status import ProvisionStatus, Standing, standing
 from yingshang.settings import settings
 from yingshang.warehouse import PgConnection
 
@@ -47,7 +47,8 @@ def findings(connection: PgConnection, run: FinishedRun | None = None) -> list[F
         RegistryError, ContractError: the registry or a contract is not valid.
         CredentialError, WarehouseUnavailable: the warehouse does not answer.
     """
-    registry, now = load_registry(), status(nights=1)
+    registry = load_registry()
+    now = standing(connection, registry)
     found = [
         *_quorum(connection, now),
         *_builds(connection, now, run),
@@ -63,7 +64,7 @@ def findings(connection: PgConnection, run: FinishedRun | None = None) -> list[F
     return sorted(found, key=lambda one: (order.index(one.kind), one.subject))
 
 
-def _quorum(connection: PgConnection, now: Status) -> Iterator[Finding]:
+def _quorum(connection: PgConnection, now: Standing) -> Iterator[Finding]:
     row = connection.execute(
         "select night, is_quorum_met, verdict from ops.night_run where night = %s and closed_at is not null"
         " order by opened_at desc limit 1",
@@ -84,7 +85,7 @@ def _quorum(connection: PgConnection, now: Status) -> Iterator[Finding]:
             )
 
 
-def _builds(connection: PgConnection, now: Status, run: FinishedRun | None) -> Iterator[Finding]:
+def _builds(connection: PgConnection, now: Standing, run: FinishedRun | None) -> Iterator[Finding]:
     row = connection.execute(
         "select build_id, night, slot, outcome, error, run_id from ops.build where slot is not null"
         " order by build_id desc limit 1"
@@ -120,7 +121,7 @@ def _failed_nodes(connection: PgConnection, build_id: int) -> str:
     return f"failed: {_some(names)}" if names else "failed before a model did"
 
 
-def _refused_batches(connection: PgConnection, now: Status, registry: Registry) -> Iterator[Finding]:
+def _refused_batches(connection: PgConnection, now: Standing, registry: Registry) -> Iterator[Finding]:
     waiting = {one.batch_id: one for one in now.waiting if one.refusals and one.read_again_by is None}
     rows = connection.execute(
         "select batch_id, array_agg(distinct expectation order by expectation) from ops.check_result"
@@ -157,7 +158,7 @@ def _blocked_deletions(connection: PgConnection, registry: Registry) -> Iterator
         )
 
 
-def _provisions(now: Status, registry: Registry) -> Iterator[Finding]:
+def _provisions(now: Standing, registry: Registry) -> Iterator[Finding]:
     """Per system and node: errors that nobody but a person can mend, and silence."""
     cadences = {(one.system, one.dataset, one.node_code): one.cadence for one in registry.provisions}
     told: dict[tuple[str, str, str], list[ProvisionStatus]] = {}

@@ -8,7 +8,7 @@ import apprise
 from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.sdk.definitions.context import Context
 
-from yingshang.errors import TransientError, YingshangError
+from yingshang.errors import TransientError
 
 if TYPE_CHECKING:
     from yingshang.alerts import FinishedRun, Message
@@ -40,13 +40,13 @@ class LedgerNotifier(AppriseNotifier):
             tell(run, self._send)
         except AlertNotDelivered:
             raise
-        except YingshangError as error:
+        except Exception as error:
             if run.has_failed:
                 self._send(self._without_ledger(run, error))
             raise
 
-    def _without_ledger(self, run: FinishedRun, error: YingshangError) -> Message:
-        """What can be said when the warehouse does not answer. The text of the error stays in the log."""
+    def _without_ledger(self, run: FinishedRun, error: Exception) -> Message:
+        """What can be said when the ledger cannot be read. The text of the error stays in the log."""
         from yingshang.alerts import KINDS, Message
 
         kind = KINDS["run-failed"]

@@ -116,21 +116,30 @@ class WaitingBatch:
 
 
 @dataclass(frozen=True)
-class Status:
-    """How things stand.
+class Standing:
+    """How things stand by the ledger and the registry alone.
 
     Attributes:
         newest_night: the newest night that was run, to which ages are counted; None before the first.
-        levels: the scorecard of the live publication, worst nodes first.
-        past: schemas of past nights (`yingshang build --as-of`).
     """
 
     newest_night: dt.date | None
     live: LivePublication | None
     slots: list[SlotStatus]
-    nights: list[NightStatus]
     provisions: list[ProvisionStatus]
     waiting: list[WaitingBatch]
+
+
+@dataclass(frozen=True)
+class Status(Standing):
+    """How things stand.
+
+    Attributes:
+        levels: the scorecard of the live publication, worst nodes first.
+        past: schemas of past nights (`yingshang build --as-of`).
+    """
+
+    nights: list[NightStatus]
     past: list[PastNight]
     levels: list[SourceLevel]
 
@@ -151,18 +160,25 @@ def status(nights: int = 7) -> Status:
     registry = load_registry()
     with session("ingest") as connection:
         connection.execute("set transaction isolation level repeatable read, read only")
-        row = connection.execute("select max(night) from ops.night_run").fetchone()
-        newest = row[0] if row else None
         return Status(
-            newest_night=newest,
-            live=live_publication(connection),
-            slots=_all(connection, SlotStatus, _SLOTS, {}),
+            **vars(standing(connection, registry)),
             nights=_all(connection, NightStatus, _NIGHTS, {"limit": nights}),
-            provisions=_provisions(connection, registry, newest),
-            waiting=waiting_batches(connection),
             past=past_nights(connection),
             levels=published_levels(),
         )
+
+
+def standing(connection: PgConnection, registry: Registry) -> Standing:
+    """How things stand, without the marts. ``connection``: as ``ingest`` or ``publish``."""
+    row = connection.execute("select max(night) from ops.night_run").fetchone()
+    newest = row[0] if row else None
+    return Standing(
+        newest_night=newest,
+        live=live_publication(connection),
+        slots=_all(connection, SlotStatus, _SLOTS, {}),
+        provisions=_provisions(connection, registry, newest),
+        waiting=waiting_batches(connection),
+    )
 
 
 def live_publication(connection: PgConnection) -> LivePublication | None:
