@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -47,6 +48,8 @@ def test_the_first_three_nights_end_with_the_truth_in_the_marts(demo: Demo) -> N
     done = demo.run(3)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "transaction types 38 · industries 10" in done.stdout
+    (roles, marts, agreeing), *_ = re.findall(r"probe: (\d+) roles × (\d+) marts, (\d+) of \d+ as the", done.stdout)
+    assert int(agreeing) == int(roles) * int(marts) > 0
     for night in ("2024-08-13", "2024-08-14", "2024-08-15"):
         assert night in done.stdout
     with demo.reader() as reader, demo.owner() as owner:

@@ -24,7 +24,7 @@ from yingshang.warehouse import connect
 from yingshang.warehouse.access import keep_access
 from yingshang.warehouse.connections import ReaderRole
 from yingshang.warehouse.rights import MartRights
-from yingshang.warehouse.roles import apply_access
+from yingshang.warehouse.roles import DSN_VARIABLE, apply_access
 
 RIGHTS = {
     "fct_deal": MartRights("public", ("node_code",)),
@@ -271,8 +271,12 @@ def test_an_analyst_is_added_moved_and_removed(warehouse, registry) -> None:
             groups = "select count(*) from pg_auth_members where member = 'yingshang_bi_test_analyst'::regrole"
             assert admin.execute(groups).fetchone() == (0,)
 
+        with pytest.raises(RegistryError, match="expires_on 2026-01-01 of bi_test_analyst is in the past"):
+            CliRunner().invoke(app, ["check"], catch_exceptions=False)
         write(registry)  # approved anew: the same login and password
-        assert apply_access(warehouse.dsn)[1] == ()
+        assert "1 roles" in CliRunner().invoke(app, ["check"], catch_exceptions=False).stdout
+        applied = CliRunner(env={DSN_VARIABLE: warehouse.dsn}).invoke(app, ["apply"], catch_exceptions=False)
+        assert applied.stdout == "granted: bi_test_analyst\n"
         assert read("bi_test_analyst", "select count(*) from marts.fct_visit") == (10,)
     finally:
         with warehouse.admin() as admin:
