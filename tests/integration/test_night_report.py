@@ -14,6 +14,7 @@ from tests.support.quality_ledger import NIGHT, add_batch, lot_rows, open_night
 from yingshang.cli.app import main
 from yingshang.errors import AuditFailed, BuildError, WarehouseUnavailable
 from yingshang.publish import announce
+from yingshang.quality.results import UNMEASURED
 from yingshang.report import reports_dir, write_report
 from yingshang.settings import settings
 from yingshang.warehouse import ledger
@@ -21,6 +22,7 @@ from yingshang.warehouse import ledger
 NEXT = NIGHT + dt.timedelta(days=1)
 CLOSED = dt.datetime(2024, 8, 14, 2, tzinfo=dt.UTC)
 EVIL = '<script>alert("x")</script> & "quoted"'
+CITIZEN = "210101197001019999"
 FIGURES = """
 create table {table} as select
     'lots'::text as figure, 'trading'::text as system, 'over 10 lots'::text as statement,
@@ -124,10 +126,11 @@ def test_the_page_is_self_contained_and_readable_by_all(warehouse, night, builde
         )
         db.cursor().executemany(
             "insert into ops.check_result (run_id, stage, suite, expectation, severity, is_success, build_id, message)"
-            " values (%s, 'dbt', 'fct_deal', %s, 'warn', false, %s, %s)",
+            " values (%s, %s, 'fct_deal', %s, 'warn', false, %s, %s)",
             [
-                (night, "unique", built.build_id, "Got 3 results, configured to fail if != 0"),
-                (night, "numeric", built.build_id, 'Database Error: invalid input for numeric: "210101197001019999"'),
+                (night, "dbt", "unique", built.build_id, "Got 3 results, configured to fail if != 0"),
+                (night, "dbt", "numeric", built.build_id, f"Database Error: invalid input for numeric: {CITIZEN}"),
+                (night, "publish", UNMEASURED, built.build_id, f"fct_deal: invalid input for numeric: {CITIZEN}"),
             ],
         )
     page = write_report(night).path.read_text(encoding="utf-8")
@@ -136,7 +139,8 @@ def test_the_page_is_self_contained_and_readable_by_all(warehouse, night, builde
     assert 'alert("x")' in tree.text_content()
     assert "Got 3 results" in tree.text_content()
     assert "fct_deal: numeric could not be evaluated: ops.check_result has the error" in tree.text_content()
-    assert "210101197001019999" not in page, "the database quotes the value that it could not read"
+    assert f"fct_deal: {UNMEASURED} could not be evaluated" in tree.text_content()
+    assert CITIZEN not in page, "the database quotes the value that it could not read"
     assert not re.findall(r"(?:src|href)=[\"'](?!#|index\.html)[^\"']+|@import|url\(", page)
     assert set(re.findall(r"https?://[^\"'< ]+", page)) <= {
         "http://www.w3.org/2000/svg",

@@ -14,7 +14,7 @@ from yingshang.contracts.registry import load_registry
 from yingshang.errors import UsageError
 from yingshang.quality.checks import Checks, Outcome
 from yingshang.quality.docs import new_site, publish_site
-from yingshang.quality.results import explain, observed
+from yingshang.quality.results import UNMEASURED, explain, observed
 from yingshang.quality.sources import make_source_tables
 from yingshang.quality.suites import Measure, marked_expectations, publish_measures
 from yingshang.warehouse import PgConnection, ledger, session
@@ -213,7 +213,7 @@ def _unmeasured(build: _Build, measure: Measure, error: str) -> CheckResult:
     return CheckResult(
         stage="publish",
         suite=measure.name,
-        expectation="the figures can be measured",
+        expectation=UNMEASURED,
         severity="stop",
         is_success=False,
         run_id=build.run_id,

@@ -7,6 +7,8 @@ from typing import Any
 from yingshang.quality.checks import Failure, Outcome
 
 SHOWN_COLUMNS = 5
+UNMEASURED = "the figures can be measured"
+"""The expectation that fails when the query of a measure does. Its message is the database's, and may quote a row."""
 
 
 def explain(subject: str, outcome: Outcome, failure: Failure | None = None) -> str:

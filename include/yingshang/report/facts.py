@@ -14,7 +14,7 @@ from yingshang.contracts.registry import load_registry
 from yingshang.errors import UsageError
 from yingshang.publish.announcement import Announcement
 from yingshang.publish.ledger import failed_nodes
-from yingshang.quality.results import drifted_columns
+from yingshang.quality.results import UNMEASURED, drifted_columns
 from yingshang.quality.status import LivePublication, live_publication, waiting_batches
 from yingshang.report.model import (
     Absence,
@@ -82,7 +82,13 @@ def night_facts(run_id: str, announced: Announcement | None = None) -> NightFact
         if not runs:
             raise UsageError(f"no run {run_id} in the ledger: see `yingshang status`")
         run = runs[0]
-        asked: dict[str, Any] = {"run": run_id, "night": run.night, "opened_at": run.opened_at, "nights": SHOWN_NIGHTS}
+        asked: dict[str, Any] = {
+            "run": run_id,
+            "night": run.night,
+            "opened_at": run.opened_at,
+            "nights": SHOWN_NIGHTS,
+            "unmeasured": UNMEASURED,
+        }
         publication = next(iter(_all(connection, LivePublication, _PUBLICATION, asked)), None)
         build = next(iter(_all(connection, Build, _BUILD, asked)), None)
         live = live_publication(connection)
@@ -311,8 +317,8 @@ _FAILED: LiteralString = (
 select
     stage, severity, suite, expectation, batch_id,
     case
-        -- What the database says of a test that it could not run may quote a row.
-        when stage = 'dbt' and message !~ '^Got [0-9]+ results?' then
+        -- What the database says of a check that it could not run may quote a row.
+        when expectation = %(unmeasured)s or stage = 'dbt' and message !~ '^Got [0-9]+ results?' then
             suite || ': ' || expectation || ' could not be evaluated: ops.check_result has the error'
         else coalesce(message, suite || ': ' || expectation)
     end as message
