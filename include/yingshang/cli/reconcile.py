@@ -35,8 +35,8 @@ def command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare, and write nothing.")] = False,
     accept_deletes: Annotated[
-        int, typer.Option(help="Close the rows that this blocked comparison found gone; see --list.")
-    ] = 0,
+        int | None, typer.Option(help="Close the rows that this blocked comparison found gone; see --list.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why they may be closed; kept with the comparison.")] = "",
     listed: Annotated[bool, typer.Option("--list", help="Only list the comparisons that wait for a word.")] = False,
     run_id: Annotated[str, typer.Option(help="Go on with this run: what it has compared is not compared again.")] = "",
@@ -80,12 +80,12 @@ def command(
 
 
 def _targets(
-    system: str, nodes: Sequence[str], datasets: Sequence[str], accept_deletes: int, reason: str
+    system: str, nodes: Sequence[str], datasets: Sequence[str], accept_deletes: int | None, reason: str
 ) -> tuple[Acceptance | None, list[tuple[str, str]], Sequence[str]]:
     """What a person has said, (system, node) pairs, and datasets."""
     from yingshang.ingest.reconcile import acceptance, nodes_to_compare
 
-    if accept_deletes:
+    if accept_deletes is not None:
         if system or nodes or datasets:
             raise UsageError("--accept-deletes names its provision: leave --system, --node and --dataset out")
         blocked, accept = acceptance(accept_deletes, reason=reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 from psycopg.rows import class_row
@@ -115,11 +115,11 @@ class Comparison:
     def leave_pending(self) -> int:
         """Take keys that the next night reads anyway out of what is here. Returns how many the source has of them."""
         self._connection.execute("delete from reconcile_here h using reconcile_pending p where p.k = h.k")
-        return self._count("reconcile_pending")
+        return self._count("select count(*) from reconcile_pending")
 
     def rows_here(self) -> int:
         """Live rows here."""
-        return self._count("reconcile_here where not is_deleted")
+        return self._count("select count(*) from reconcile_here where not is_deleted")
 
     def buckets(self) -> int:
         """How many buckets to compare."""
@@ -187,13 +187,14 @@ class Comparison:
 
     def unverified(self) -> int:
         """Live rows here of which nothing is there."""
-        return self._count("reconcile_here h where not is_deleted and not exists (select from reconcile_there t"
-                           " where t.k = h.k)")  # fmt: skip
+        return self._count(
+            "select count(*) from reconcile_here h where not is_deleted"
+            " and not exists (select from reconcile_there t where t.k = h.k)"
+        )
 
     def rows_there(self) -> int:
         """Keys there."""
-        row = self._connection.execute("select count(distinct k) from reconcile_there").fetchone()
-        return int(row[0]) if row else 0
+        return self._count("select count(distinct k) from reconcile_there")
 
     def counts(self) -> dict[str, int]:
         """Differences by kind."""
@@ -247,8 +248,8 @@ class Comparison:
             yield [tuple(row[1:]) for row in page]
             after = str(page[-1][0])
 
-    def _count(self, what: str) -> int:
-        row = self._connection.execute(f"select count(*) from {what}").fetchone()  # noqa: S608 - words of our own
+    def _count(self, query: LiteralString) -> int:
+        row = self._connection.execute(query).fetchone()
         return int(row[0]) if row else 0
 
 

@@ -209,8 +209,7 @@ def tombstones(comparison: Comparison, contract: Contract) -> Iterator[pl.DataFr
     """Of each key that is gone, its last version once more, marked as deleted: it takes the cursor of that version."""
     import polars as pl
 
-    kinds = {"string": pl.String(), "time": pl.String(), "integer": pl.Int64(), "decimal": pl.Decimal(20, 6)}
-    schema = {one.raw_name: pl.Int64() if one.is_free_text else kinds[one.kind] for one in contract.columns}
+    schema = pl.DataFrame(landing_schema(contract).empty_table()).select(contract.raw_names).schema
     for page in comparison.deleted_versions():
         yield pl.DataFrame(page, schema=schema, orient="row").with_columns(
             pl.lit(contract.delete_values[0]).alias(contract.delete_column.lower())
