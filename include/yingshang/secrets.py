@@ -265,6 +265,8 @@ def _connections_file() -> dict[str, str]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CredentialError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CredentialError(f"{path} is no JSON object of conn_id and URI")
     return {str(key): _uri_of(value, str(path)) or "" for key, value in content.items()}
 
 

@@ -115,6 +115,10 @@ def test_each_role_sees_its_divisions_up_to_its_ceiling(warehouse) -> None:
     assert re.search(r"fct_visit +internal +10 +40 +caller_name_token +persons", shown), shown
     as_json = CliRunner().invoke(app, ["report", "--json"], catch_exceptions=False).stdout
     assert len(json.loads(as_json)) == roles
+    with warehouse.admin() as admin:  # default deny: groups and grants are there, and no row says what it sees
+        admin.execute("delete from ops.access where role = 'bi_heping'")
+    for relation in ("fct_deal", "fct_visit", "dim_kind", "publication"):
+        assert read("bi_heping", f"select count(*) from marts.{relation}") == (0,), relation
 
 
 def test_a_policy_is_evaluated_once_and_finds_the_index(warehouse) -> None:

@@ -98,6 +98,12 @@ def test_what_is_no_connection_is_said_without_its_content(monkeypatch: pytest.M
     with pytest.raises(CredentialError, match=r"AIRFLOW_CONN_X: the connection is no URI, nor JSON of one") as caught:
         secrets.connection("x")
     assert "very-secret" not in str(caught.value)
+    settings().connections.parent.mkdir(parents=True)
+    for content, said in (('["very-secret"]', "is no JSON object"), ('{"y": "very-secret"', "is not JSON")):
+        settings().connections.write_text(content)
+        with pytest.raises(CredentialError, match=said) as caught:
+            secrets.connection("y")
+        assert "very-secret" not in str(caught.value)
 
 
 def test_a_backend_that_does_not_answer_is_worth_another_try_and_tells_no_secret(vault) -> None:
