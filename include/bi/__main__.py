@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bi.model import load
 from bi.server import Superset, User
 from demo.layout import DemoError, layout
 from yingshang.errors import YingshangError
@@ -23,7 +24,7 @@ def run() -> None:
     with console.status("starting") as status:
         users = superset.up(lambda what: status.update(what))
     console.print(_logins(users))
-    for name in ("province", "trading", "supervision", "hotline", "sunshine", "sources"):
+    for name in load().dashboards:
         console.print(f"{name:<12} {superset.url}/superset/dashboard/{name}/")
     console.print(f"ready in {time.monotonic() - began:.0f} s at {superset.url} · `make bi-stop` ends it")
 

@@ -64,6 +64,12 @@ def test_there_are_twenty_sample_queries_each_with_its_question_on_marts_that_ar
         assert f"| [{query.name}](../../include/bi/sql/{query.name}.sql) | {query.title} {query.title_cn} |" in page
 
 
+def test_no_sample_query_asks_what_row_security_keeps_from_an_index() -> None:
+    """A date against a timestamp, and `like`, are not leakproof: the whole mart would be read."""
+    for query in bi_queries():
+        assert not re.search(r"\blike\b|interval '[^']*'(?!\)::date)", query.sql), query.name
+
+
 def test_a_query_without_its_question_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "21_bare.sql").write_text("-- title: Bare\nselect 1\n", encoding="utf-8")
     monkeypatch.setattr(samples, "FOLDER", tmp_path)
