@@ -1,8 +1,7 @@
 """Batches with bad rows, with half of their rows, or with a key twice: a batch stands or falls whole."""
 
 import pytest
-from tests.support.faults import NEIGHBOUR, VICTIM, PgNode, Scene
-from tests.support.faults_marts import lot_publisher
+from tests.support.faults import NEIGHBOUR, VICTIM, Scene
 from tests.support.faults_nights import busy_night
 from tests.support.faults_table import ROUNDS, Tally
 from tests.support.ingest import csv_of, lot, write_drop
@@ -52,8 +51,7 @@ def test_one_poison_row_among_a_million_costs_itself_only(scene: Scene, pg_serve
 
 @pytest.mark.fault(15, "bad rows")
 def test_thirty_percent_bad_rows_fail_the_batch_whole(pair: Scene, tally: Tally) -> None:
-    node = pair.sources[VICTIM]
-    assert isinstance(node, PgNode)
+    node = pair.pg()
     for _ in range(ROUNDS):
         with tally.strike("30 %") as strike:
             busy_night(pair)
@@ -95,25 +93,16 @@ def test_half_of_a_drop_that_is_sent_again_is_stopped_by_the_gate(
             assert [refusal.node_code for refusal in report.refused] == [VICTIM]
             assert "resend_ratio is 0.5" in report.refused[0].messages[0]
             strike.hit()
-            _publish_admitted(scene)
+            scene.publish_admitted()
             scene.check()
             whole = [row | {"BID_SECTION_NAME": f"whole {number}"} for row in rows]
             write_drop(folder, "BID_SECTION", "20240813", csv_of(whole), 60, revision=3 + 2 * number)
             county.now(*whole)
             assert scene.ingest() == {}
             assert run_landing_gate(scene.run_id).admitted
-            _publish_admitted(scene)
+            scene.publish_admitted()
             scene.check()
             strike.cost = scene.cost()
-
-
-def _publish_admitted(scene: Scene) -> None:
-    """Build and publish what the gate has admitted, and nothing else."""
-    publisher = lot_publisher()
-    built = publisher.build(scene.night, scene.run_id)
-    publisher.audit(built.build_id)
-    publisher.publish(built.build_id, scene.run_id)
-    scene.now_published()
 
 
 @pytest.mark.fault(19, "half a dataset vanishes")
@@ -141,7 +130,7 @@ def test_half_of_a_night_that_is_read_again_is_stopped_by_the_gate(
             scene.check()
             node.source.execute("insert into bid_section select * from away")
             node.source.execute("drop table away")
-            _publish_admitted(scene)
+            scene.publish_admitted()
             scene.check()
             strike.cost = scene.cost()
 
@@ -151,8 +140,7 @@ def test_half_of_a_night_that_is_read_again_is_stopped_by_the_gate(
 
 @pytest.mark.fault(24, "keys that clash")
 def test_of_a_key_that_stands_twice_in_a_batch_the_latest_is_seen_and_the_other_kept(pair: Scene, tally: Tally) -> None:
-    node = pair.sources[VICTIM]
-    assert isinstance(node, PgNode)
+    node = pair.pg()
     for _ in range(ROUNDS):
         with tally.strike("duplicate keys with different content") as strike:
             busy_night(pair)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import xlsxwriter
-from tests.support.faults import NEIGHBOUR, VICTIM, PgNode, Scene
+from tests.support.faults import NEIGHBOUR, VICTIM, Scene
 from tests.support.faults_nights import County, mended, refused, tonight
 from tests.support.faults_table import ROUNDS, Tally
 from tests.support.faults_workers import Workers
@@ -158,8 +158,7 @@ def test_hostile_text_is_stored_as_it_is(scene: Scene, county: County, tally: Ta
 @pytest.mark.fault(21, "hostile drop")
 def test_sql_in_the_name_of_a_column_is_drift_and_nothing_else(scene: Scene, county: County, tally: Tally) -> None:
     evil = 'X"; drop table raw.trading__lot; --'
-    neighbour = scene.sources[NEIGHBOUR]
-    assert isinstance(neighbour, PgNode)
+    neighbour = scene.pg(NEIGHBOUR)
     neighbour.source.execute('alter table bid_section add column "x""; drop table bid_section; --" text')
     for _ in range(ROUNDS):
         with tally.strike("SQL in the name of a column") as strike:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from tests.support.faults import NEIGHBOUR, VICTIM, PgNode, Scene
+from tests.support.faults import NEIGHBOUR, VICTIM, Scene
 from tests.support.faults_nights import County, mended, reasons, refused, tonight
 from tests.support.faults_table import ROUNDS, Tally
 from tests.support.ingest import csv_of, lot
@@ -138,8 +138,7 @@ def test_a_value_out_of_range_is_quarantined_with_its_reason_and_moves_no_waterm
     scene: Scene, county: County, tally: Tally
 ) -> None:
     """One bad row of each kind among good ones, in a drop and in a database; then both are mended."""
-    neighbour = scene.sources[NEIGHBOUR]
-    assert isinstance(neighbour, PgNode)
+    neighbour = scene.pg(NEIGHBOUR)
     for _ in range(ROUNDS):
         with contextlib.ExitStack() as stack:
             strikes = {one: stack.enter_context(tally.strike(one)) for one in OUT_OF_RANGE}

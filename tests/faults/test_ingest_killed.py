@@ -187,8 +187,7 @@ def _new_versions(scene: Scene, node: PgNode) -> None:
     node.source.execute(
         "update lots set data_timestamp = %s, contract_reckon_price = contract_reckon_price + 1", scene.stamp()
     )
-    neighbour = scene.sources[NEIGHBOUR]
-    assert isinstance(neighbour, PgNode)
+    neighbour = scene.pg(NEIGHBOUR)
     neighbour.add(3, scene.stamp())
     assert scene.ingest(NEIGHBOUR) == {}, "another node is not harmed"
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.faults_nights import mended, refused
 from tests.support.faults_table import ROUNDS, Tally
 from tests.support.http_city import Page
 from tests.support.ingest import lot
+from tests.support.loops import serving_beside
 
 from yingshang.errors import SourceInconsistent, SourceUnavailable
 
@@ -166,12 +168,9 @@ def test_an_answer_that_never_ends_is_given_up(
 def _stalling(behind: int, variant: str) -> Iterator[tuple[int, threading.Event]]:
     """A TCP server that hands requests on and stalls in the second page."""
     stalled = threading.Event()
-    ready: list[int] = []
-    loop = asyncio.new_event_loop()
-    done = asyncio.Event()
     pages = 0
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(done: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal pages
         there, back = await asyncio.open_connection("127.0.0.1", behind)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -197,26 +196,12 @@ def _stalling(behind: int, variant: str) -> Iterator[tuple[int, threading.Event]
         writer.close()
         back.close()
 
-    async def run() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        ready.append(server.sockets[0].getsockname()[1])
-        await done.wait()
-        server.close()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+    async def start(done: asyncio.Event) -> tuple[asyncio.Server, int]:
+        server = await asyncio.start_server(partial(serve, done), "127.0.0.1", 0)
+        return server, server.sockets[0].getsockname()[1]
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
-    thread.start()
-    while not ready:
-        time.sleep(0.01)
-    try:
-        yield ready[0], stalled
-    finally:
-        loop.call_soon_threadsafe(done.set)
-        thread.join(10)
-        loop.close()
+    with serving_beside(start) as port:
+        yield port, stalled
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:

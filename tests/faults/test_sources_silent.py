@@ -6,9 +6,11 @@ Windows cannot see it; that is shown first, as lost or doubled rows. Then the so
 import datetime as dt
 
 import pytest
+from psycopg import sql
 from tests.support.faults import NEIGHBOUR, VICTIM, PgNode, Scene
 from tests.support.faults_table import ROUNDS, Cost, Tally
 from tests.support.ingest import bid, lot
+from tests.support.visible import live_rows
 
 from localpg import Cluster
 from yingshang.contracts import load_contracts
@@ -167,15 +169,8 @@ def delete(victim: PgNode, rows: int) -> None:
 
 def orphans(scene: Scene) -> int:
     """Live bids here whose lot is not."""
-    latest = """
-        select distinct on ({key}) r.* from raw.trading__{dataset} r
-        cross join lateral (select event, seq from ops.batch_event e where e.batch_id = r._batch_id
-            order by seq desc limit 1) l
-        where l.event = 'admitted' order by {key}, data_timestamp desc, l.seq desc, r._row desc"""
-    bids = latest.format(dataset="bid", key="bid_section_code, bidder_org_code")
-    lots = latest.format(dataset="lot", key="bid_section_code")
     ((found,),) = scene.ask(
-        f"select count(*) from ({bids}) b where b.is_delete = '0' and not exists"
-        f" (select from ({lots}) l where l.bid_section_code = b.bid_section_code and l.is_delete = '0')"
-    )
+        sql.SQL("select count(*) from ({}) b where not exists (select from ({}) l where l.bid_section_code ="
+                " b.bid_section_code)").format(live_rows("trading.bid"), live_rows("trading.lot"))
+    )  # fmt: skip
     return int(found)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.conftest import Warehouse, use_state
-from tests.support.faults import NEIGHBOUR, VICTIM, PgNode, Scene, half_written
+from tests.support.faults import NEIGHBOUR, VICTIM, Scene, half_written
 from tests.support.faults_marts import LotBuilder, lot_publisher
 from tests.support.faults_nights import busy_night
 from tests.support.faults_table import ROUNDS, Tally
@@ -169,8 +169,7 @@ def test_a_full_disk_at_landing_fails_cleanly_and_works_once_there_is_space(
     pair: Scene, tally: Tally, tmp_path: Path, workers: Workers
 ) -> None:
     """A small file system, where we may mount one, and a limit on the size of files."""
-    node = pair.sources[VICTIM]
-    assert isinstance(node, PgNode)
+    node = pair.pg()
     with _small_disk(tmp_path / "small", 64) as small:
         variants = ["quota", *(["file system"] if small else [])]
         for variant in variants * ROUNDS:
@@ -210,8 +209,7 @@ def test_a_full_disk_at_the_warehouse_fails_cleanly_and_works_once_there_is_spac
 ) -> None:
     """raw.trading__lot lies on a small file system of its own, which something else fills."""
     scene, cluster = own_warehouse
-    node = scene.sources[VICTIM]
-    assert isinstance(node, PgNode)
+    node = scene.pg()
     with _small_disk(cluster.data.parent / "small", 16 << 10) as small:
         if small is None:
             pytest.xfail("this machine lets us mount no file system: see the variant with a quota at landing")

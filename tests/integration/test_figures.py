@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Warehouse
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+from tests.support.province import served
 from typer.testing import CliRunner
 
 from demo.registry import write_registry
@@ -33,14 +34,8 @@ limit 1
 @pytest.fixture
 def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
     """Served, and the registry of the warehouse's installation is its own."""
-    running = Province(tmp_path / "province", seed=SEED, profile="tiny")
-    try:
-        running.start()
-        warehouse.add_connections(running.connections())
-        write_registry(warehouse.state / "registry", running)
+    with served(Province(tmp_path / "province", seed=SEED, profile="tiny"), warehouse) as running:
         yield running
-    finally:
-        running.destroy()
 
 
 def run_night(night: str) -> None:

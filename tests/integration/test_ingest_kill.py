@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 from tests.conftest import Warehouse
-from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, csv_of, lot, pg_source, write_drop
+from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, csv_of, lot, pg_node, write_drop
 
 from localpg import Cluster
 from yingshang.ingest import ingest_node, open_night
@@ -34,9 +34,7 @@ def source(
     pg_server: Cluster, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PgSource]:
     monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
-    Fleet(tmp_path / "registry").add(NODE, "postgres", "lot")
-    with pg_source(pg_server, f"front_{warehouse.dbname}", "lot", clock="20260101000000") as source:
-        warehouse.add_connections({f"trading_{NODE}": source.dsn})
+    with pg_node(warehouse, pg_server, tmp_path / "registry", "lot", clock="20260101000000") as source:
         yield source
 
 

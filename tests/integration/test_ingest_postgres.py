@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from tests.conftest import Warehouse
-from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, admit_all, bid, lot, pg_source, run_night
+from tests.support.ingest import NIGHT, NODE, PgSource, admit_all, bid, lot, pg_node, run_night
 
 from localpg import Cluster
 from yingshang import secrets
@@ -41,9 +41,7 @@ def source(
     pg_server: Cluster, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PgSource]:
     monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
-    Fleet(tmp_path / "registry").add(NODE, "postgres", "lot", "bid")
-    with pg_source(pg_server, f"front_{warehouse.dbname}", "lot", "bid") as source:
-        warehouse.add_connections({f"trading_{NODE}": source.dsn})
+    with pg_node(warehouse, pg_server, tmp_path / "registry", "lot", "bid") as source:
         yield source
 
 

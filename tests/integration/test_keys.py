@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 from tests.conftest import Warehouse
-from tests.support.ingest import NODE, Fleet, PgSource, bid, pg_source, run_night
+from tests.support.ingest import PgSource, bid, pg_node, run_night
 
 from localpg import Cluster
 from yingshang import secrets
@@ -21,9 +21,7 @@ def source(
     pg_server: Cluster, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PgSource]:
     monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
-    Fleet(tmp_path / "registry").add(NODE, "postgres", "bid")
-    with pg_source(pg_server, f"front_{warehouse.dbname}", "bid") as made:
-        warehouse.add_connections({f"trading_{NODE}": made.dsn})
+    with pg_node(warehouse, pg_server, tmp_path / "registry", "bid") as made:
         made.insert("bid", bid(1), bid(2), BROKEN)
         yield made
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Warehouse
-from tests.support.ingest import NODE, Fleet, PgSource, admit_all, lot, pg_source, run_night
+from tests.support.ingest import NODE, PgSource, admit_all, lot, pg_node, run_night
 
 from localpg import Cluster
 from yingshang.cli import main
@@ -22,9 +22,7 @@ def source(
     warehouse: Warehouse, pg_server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PgSource]:
     monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
-    Fleet(tmp_path / "registry").add(NODE, "postgres", "lot")
-    with pg_source(pg_server, f"exchange_{warehouse.dbname}", "lot") as found:
-        warehouse.add_connections({f"trading_{NODE}": found.dsn})
+    with pg_node(warehouse, pg_server, tmp_path / "registry", "lot") as found:
         yield found
 
 

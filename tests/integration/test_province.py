@@ -15,8 +15,8 @@ from tests.support.bi_checks import (
     assert_sample_queries_answer,
 )
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost, assert_reads_equal_books
+from tests.support.province import served
 
-from demo.registry import write_registry
 from simulator import Province
 from yingshang import publish
 from yingshang.cli import night as night_command
@@ -28,14 +28,8 @@ MARTS = ("dim_project", "fct_transaction", "fct_transaction_event", "fct_bid", "
 
 @pytest.fixture
 def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
-    running = Province(tmp_path / "province", seed=SEED, scale=0.01)
-    try:
-        running.start()
-        warehouse.add_connections(running.connections())
-        write_registry(warehouse.state / "registry", running)
+    with served(Province(tmp_path / "province", seed=SEED, scale=0.01), warehouse) as running:
         yield running
-    finally:
-        running.destroy()
 
 
 def run_night(night: str) -> None:

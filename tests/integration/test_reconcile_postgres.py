@@ -7,8 +7,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from tests.conftest import Warehouse
-from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, bid, lot, pg_source, run_night
+from tests.support.ingest import CLOCK, NIGHT, NODE, Fleet, PgSource, bid, lot, pg_node, pg_source, run_night
+from tests.support.visible import live_rows
 
 from localpg import Cluster
 from yingshang.errors import ContractError, UsageError, WarehouseUnavailable
@@ -18,7 +20,6 @@ from yingshang.quality import run_landing_gate
 from yingshang.warehouse.reconciliations import Reconciliation
 
 ROWS = 300
-CLOCK = "20240814000500"
 LATE = "20240813110000"
 """A cursor that the admitted window has passed by more than its overlap: the greatest is 20:00."""
 
@@ -33,9 +34,7 @@ def source(
 ) -> Iterator[PgSource]:
     """300 lots and a bid, admitted."""
     monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
-    Fleet(tmp_path / "registry").add(NODE, "postgres", "lot", "bid")
-    with pg_source(pg_server, f"exchange_{warehouse.dbname}", "lot", "bid", clock=CLOCK) as found:
-        warehouse.add_connections({f"trading_{NODE}": found.dsn})
+    with pg_node(warehouse, pg_server, tmp_path / "registry", "lot", "bid", clock=CLOCK) as found:
         found.insert("lot", *(lot(number, stamp=f"2024081310{number % 60:02d}00") for number in range(1, ROWS)))
         found.insert("lot", lot(ROWS, stamp="20240813200000", CONTRACT_RECKON_PRICE=None, CREATE_TIME=""))
         found.insert("bid", bid(1))
@@ -66,17 +65,11 @@ def latest(warehouse: Warehouse) -> dict[str, tuple[Any, ...]]:
     """What the models see: (name, price, cursor) of live lots."""
     with warehouse.admin() as admin:
         rows = admin.execute(
-            """select * from (
-                select distinct on (bid_section_code) bid_section_code, bid_section_name, contract_reckon_price,
-                    data_timestamp, is_delete
-                from raw.trading__lot r join ops.batch b on b.batch_id = r._batch_id
-                cross join lateral (select event, seq from ops.batch_event e where e.batch_id = b.batch_id
-                    order by seq desc limit 1) l
-                where l.event = 'admitted'
-                order by bid_section_code, data_timestamp desc, l.seq desc, r._row desc
-            ) x where is_delete in ('0', 'F')"""
+            sql.SQL(
+                "select bid_section_code, bid_section_name, contract_reckon_price, data_timestamp from ({}) live"
+            ).format(live_rows("trading.lot"))
         ).fetchall()
-    return {row[0]: row[1:4] for row in rows}
+    return {row[0]: row[1:] for row in rows}
 
 
 def at_source(source: PgSource) -> dict[str, tuple[Any, ...]]:

@@ -9,8 +9,9 @@ from psycopg import sql
 from tests.conftest import Warehouse
 from tests.support.checker import assert_nothing_lost
 from tests.support.ingest import admit_all
+from tests.support.province import served
+from tests.support.visible import live_rows
 
-from demo.registry import write_registry
 from simulator import Province
 from simulator.books import ProvinceError
 from simulator.silent import Silence
@@ -26,14 +27,8 @@ DATASETS = ("project", "lot", "notice", "bid", "result", "contract", "performanc
 
 @pytest.fixture
 def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
-    running = Province(tmp_path / "province", seed=3, profile="tiny")
-    try:
-        running.start()
-        warehouse.add_connections(running.connections())
-        write_registry(warehouse.state / "registry", running)
+    with served(Province(tmp_path / "province", seed=3, profile="tiny"), warehouse) as running:
         yield running
-    finally:
-        running.destroy()
 
 
 def a_night(province: Province) -> None:
@@ -67,18 +62,8 @@ def visible(warehouse: Warehouse) -> dict[tuple[str, str], tuple[int, object]]:
                 else sql.SQL("0")
             )
             rows = admin.execute(
-                sql.SQL(
-                    """select node_code, count(*), {amount} from (
-                        select distinct on ({key}) b.node_code, r.*
-                        from raw.{table} r join ops.batch b on b.batch_id = r._batch_id
-                        cross join lateral (select event, seq from ops.batch_event e where e.batch_id = b.batch_id
-                            order by seq desc limit 1) l
-                        where l.event = 'admitted' order by {key}, data_timestamp desc, l.seq desc, r._row desc
-                    ) x where is_delete in ('0', 'F') group by 1"""
-                ).format(
-                    amount=amount,
-                    key=sql.SQL(", ").join(sql.Identifier(contract.column(k).raw_name) for k in contract.primary_key),
-                    table=sql.Identifier(contract.raw_table),
+                sql.SQL("select node_code, count(*), {} from ({}) live group by 1").format(
+                    amount, live_rows(contract.name)
                 )
             )
             found |= {(node, dataset): (live, total) for node, live, total in rows.fetchall()}

@@ -10,6 +10,7 @@ from psycopg import sql
 from tests.conftest import Warehouse
 from tests.support.http_city import SECRET, City, served
 from tests.support.ingest import NODE, Fleet, csv_of, lot, run_night, write_drop
+from tests.support.visible import live_rows
 
 from yingshang.cli import main
 from yingshang.contracts import load_contracts
@@ -46,17 +47,8 @@ def found(one: Reconciliation) -> tuple[int, int, int, int]:
 def names(warehouse: Warehouse) -> dict[str, str]:
     """Names of live lots, as the models see them."""
     with warehouse.admin() as admin:
-        return dict(
-            admin.execute(
-                """select bid_section_code, bid_section_name from (
-                    select distinct on (bid_section_code) r.* from raw.trading__lot r
-                    cross join lateral (select event, seq from ops.batch_event e where e.batch_id = r._batch_id
-                        order by seq desc limit 1) l
-                    where l.event = 'admitted'
-                    order by bid_section_code, data_timestamp desc, l.seq desc, r._row desc
-                ) x where is_delete = '0'"""
-            ).fetchall()
-        )
+        query = sql.SQL("select bid_section_code, bid_section_name from ({}) live").format(live_rows("trading.lot"))
+        return dict(admin.execute(query).fetchall())
 
 
 @pytest.fixture
@@ -140,6 +132,7 @@ def test_the_command_finds_repairs_and_asks(
     number = str(waiting["reconciliation_id"])
     assert f"--accept-deletes {number}" in said
     assert run("reconcile", "--accept-deletes", number) == 2, "a reason is needed"
+    assert run(*options, "--accept-deletes", "0") == 2, "0 is a number, too: nothing is compared"
     assert run("reconcile", "--accept-deletes", number, "--reason", "the city has cleared its table") == 0
     assert len(names(warehouse)) == 61
     assert run("reconcile", "--list") == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Warehouse
-from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, csv_of, lot, pg_source, run_night, write_drop
+from tests.support.ingest import NIGHT, NODE, Fleet, PgSource, csv_of, lot, pg_node, run_night, write_drop
 
 from localpg import Cluster
 from yingshang.cli import main
@@ -25,9 +25,7 @@ def source(
     warehouse: Warehouse, pg_server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PgSource]:
     monkeypatch.setenv("YINGSHANG_REGISTRY", str(tmp_path / "registry"))
-    Fleet(tmp_path / "registry").add(NODE, "postgres", "lot", "bid")
-    with pg_source(pg_server, f"exchange_{warehouse.dbname}", "lot", "bid") as found:
-        warehouse.add_connections({f"trading_{NODE}": found.dsn})
+    with pg_node(warehouse, pg_server, tmp_path / "registry", "lot", "bid") as found:
         yield found
 
 

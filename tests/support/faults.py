@@ -20,6 +20,7 @@ from urllib.request import url2pathname
 
 import psycopg
 import pyarrow.parquet as pq
+from psycopg import sql
 from tests.conftest import Warehouse
 from tests.support.checker import assert_nothing_lost
 from tests.support.faults_marts import MARTS, lot_publisher
@@ -120,6 +121,12 @@ class Scene(contextlib.ExitStack):
         made.add(rows, f"{NIGHT:%Y%m%d}100000")
         return self.add(made, "postgres", source.dsn)
 
+    def pg(self, node: str = VICTIM) -> PgNode:
+        """A node that was added as one with PostgreSQL."""
+        source = self.sources[node]
+        assert isinstance(source, PgNode)
+        return source
+
     def drops(self, node: str = VICTIM, form: str = "csv-gb18030") -> tuple[Path, Rows]:
         """Add a node that sends files into a folder."""
         folder = self.folder / f"outbox_{node}"
@@ -167,6 +174,10 @@ class Scene(contextlib.ExitStack):
     def publish(self, *, without: Iterable[str] = ()) -> None:
         """Admit what is loaded, build, audit, publish. Nodes in ``without`` are to be seen as they were."""
         admit_all()
+        self.publish_admitted(without=without)
+
+    def publish_admitted(self, *, without: Iterable[str] = ()) -> None:
+        """As :meth:`publish`, of what the landing gate has admitted and nothing else."""
         publisher = lot_publisher()
         built = publisher.build(self.night, self.run_id)
         publisher.audit(built.build_id)
@@ -228,7 +239,7 @@ class Scene(contextlib.ExitStack):
         assert row is not None
         return list(row[0].get("trading", []))
 
-    def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def ask(self, query: str | sql.Composed, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of the warehouse, seen by its administrator."""
         with self.warehouse.admin() as admin:
             return admin.execute(query, values or None).fetchall()

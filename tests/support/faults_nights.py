@@ -15,8 +15,7 @@ TABLE = "BID_SECTION"
 def tonight(scene: Scene) -> None:
     """The next night; the neighbour has new lots."""
     scene.open()
-    neighbour = scene.sources[NEIGHBOUR]
-    assert isinstance(neighbour, PgNode)
+    neighbour = scene.pg(NEIGHBOUR)
     neighbour.add(3, scene.stamp())
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -20,9 +20,14 @@ from yingshang.ingest import NodeReport, ingest_node, open_night
 from yingshang.settings import settings
 from yingshang.warehouse import connect, ledger
 
+if TYPE_CHECKING:
+    from tests.conftest import Warehouse
+
 NIGHT = dt.date(2024, 8, 13)
 NODE = "210100"
 LOT = "trading.lot"
+CLOCK = "20240814000500"
+"""What sources say it is."""
 
 
 def lot(number: int, *, node: str = NODE, stamp: str = "20240813100000", **other: Any) -> dict[str, Any]:
@@ -172,7 +177,7 @@ class PgSource:
 
 
 @contextmanager
-def pg_source(cluster: Cluster, name: str, *datasets: str, clock: str = "20240814000500") -> Iterator[PgSource]:
+def pg_source(cluster: Cluster, name: str, *datasets: str, clock: str = CLOCK) -> Iterator[PgSource]:
     """A database with the tables of ``datasets``."""
     contracts = load_contracts()
     with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as admin:
@@ -191,6 +196,17 @@ def pg_source(cluster: Cluster, name: str, *datasets: str, clock: str = "2024081
     finally:
         with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as admin:
             admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def pg_node(
+    warehouse: Warehouse, cluster: Cluster, registry: Path, *datasets: str, clock: str = CLOCK
+) -> Iterator[PgSource]:
+    """The node as a PostgreSQL source of these datasets: its database, its connection, and a registry of it alone."""
+    Fleet(registry).add(NODE, "postgres", *datasets)
+    with pg_source(cluster, f"front_{NODE}_{warehouse.dbname}", *datasets, clock=clock) as source:
+        warehouse.add_connections({f"trading_{NODE}": source.dsn})
+        yield source
 
 
 @dataclass

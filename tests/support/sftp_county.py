@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import asyncssh
+from tests.support.loops import serving_beside
 
 from yingshang.secrets import Connection
 
@@ -43,9 +44,7 @@ class County:
 @contextmanager
 def serving(root: Path) -> Iterator[County]:
     key = asyncssh.generate_private_key("ssh-ed25519")
-    stalls, ready, done = threading.Event(), threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-    ports: list[int] = []
+    stalls = threading.Event()
     connections: list[asyncssh.SSHServerConnection] = []
 
     class Server(asyncssh.SSHServer):
@@ -70,32 +69,25 @@ def serving(root: Path) -> Iterator[County]:
                 await asyncio.sleep(0.05)
             return super().read(file_obj, offset, size)  # type: ignore[arg-type, return-value]
 
-    async def run() -> None:
+    async def start(_: asyncio.Event) -> tuple[asyncssh.SSHAcceptor, int]:
         server = await asyncssh.listen(
             "127.0.0.1", 0, server_factory=Server, server_host_keys=[key], sftp_factory=Folder
         )
-        ports.append(server.get_port())
-        ready.set()
-        await done.wait()
-        server.close()
+        return server, server.get_port()
+
+    def abort() -> None:
         for connection in connections:
             connection.abort()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
-    thread.start()
-    assert ready.wait(10)
     public = " ".join(key.export_public_key("openssh").decode().split()[:2])
     try:
-        yield County(root / "outbox", ports[0], public, stalls, connections)
+        with serving_beside(start, end=abort) as port:
+            try:
+                yield County(root / "outbox", port, public, stalls, connections)
+            finally:
+                stalls.clear()
     finally:
-        stalls.clear()
-        loop.call_soon_threadsafe(done.set)
-        thread.join(10)
-        time.sleep(
-            0.2
-        )  # asyncssh's tasks of a connection that was cut off end with errors that nobody awaits; they are
-        gc.collect()  # logged when collected, and in the middle of an import Python 3.11 does not survive that
+        # asyncssh's tasks of a connection that was cut off end with errors that nobody awaits; they are logged when
+        # collected, and in the middle of an import Python 3.11 does not survive that
+        time.sleep(0.2)
+        gc.collect()
