@@ -4,6 +4,7 @@ import datetime as dt
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -113,14 +114,60 @@ def test_a_mart_that_says_it() -> None:
     assert found == MartRights("internal", ("node_code",), {"name_token": "confidential"}, {"persons": "persons < 5"})
 
 
-def test_the_page_has_every_mart_where_it_says_it_belongs() -> None:
-    page = (PROJECT_ROOT / "docs" / "reference" / "access.md").read_text(encoding="utf-8")
-    rows = [line for line in page.splitlines() if line.startswith(("| public |", "| internal |", "| confidential |"))]
-    shown = {name: line.split("|")[1].strip() for line in rows for name in re.findall(r"`(\w+)`", line.split("|")[3])}
-    said = {
-        model["name"]: model["config"]["meta"]["sensitivity"]
+def marts() -> dict[str, dict[str, Any]]:
+    """The project's marts as their models describe them."""
+    return {
+        model["name"]: model
         for path in (PROJECT_ROOT / "dbt_project" / "models" / "marts").glob("*/*.yml")
         for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", [])
     }
+
+
+def test_the_page_has_every_mart_with_its_sensitivity_and_its_division() -> None:
+    page = (PROJECT_ROOT / "docs" / "reference" / "access.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith(("| public |", "| internal |"))]
+    shown = {
+        name: (row[1].strip(), set(re.findall(r"`(\w+)`", row[2])))
+        for row in rows
+        for name in re.findall(r"`(\w+)`", row[3])
+    }
+    said = {}
+    for name, model in marts().items():
+        meta = model["config"]["meta"]
+        division = meta["division"] if isinstance(meta["division"], list) else [meta["division"]]
+        said[name] = meta["sensitivity"], {*division} - {"none"}
     assert shown == said
     assert f"marts of {len(said)} |" in page
+
+
+def test_the_page_has_every_column_above_its_mart() -> None:
+    page = (PROJECT_ROOT / "docs" / "reference" / "access.md").read_text(encoding="utf-8")
+    (row,) = [line.split("|") for line in page.splitlines() if line.startswith("| confidential |")]
+    said = {
+        f"{name}.{column['name']}"
+        for name, model in marts().items()
+        for column in model["columns"]
+        if (column.get("config") or {}).get("meta", {}).get("sensitivity") == "confidential"
+    }
+    assert set(re.findall(r"`([\w.]+)`", row[3])) == said
+
+
+# Of things, times and rows: whoever adds another figure by village decides whether it is of persons.
+NOT_OF_PERSONS = re.compile(
+    r"^(_build_id|source_\w+|\w+_minutes|(villages|coverage|timely|review|reviewed|publish|published)(_\w+)?"
+    r"|(withdrawn_)?disclosures|problems_\w+|resolution_\w+)$"
+)
+
+
+def test_every_figure_of_persons_by_village_is_hidden_when_small() -> None:
+    looked_at = 0
+    for name, model in marts().items():
+        if not any("village" in column["name"] for column in model["columns"]):
+            continue
+        numbers = {
+            column["name"] for column in model["columns"] if re.match("bigint|integer|numeric", column["data_type"])
+        }
+        persons = {one for one in numbers if not NOT_OF_PERSONS.match(one)}
+        assert persons == set(model["config"]["meta"].get("small_figures") or {}), name
+        looked_at += len(persons)
+    assert looked_at >= 14
