@@ -1,4 +1,4 @@
-"""`make audit`: known vulnerabilities of what the lock installs. Exit codes: 0 none, 1 some, 3 could not be looked up.
+"""`make audit`: known vulnerabilities of what the locks install. Exit codes: 0 none, 1 some, 3 could not be looked up.
 
 "None known" is only said when every package was looked up: pip-audit itself ends with 0 when it skipped all of them.
 """
@@ -13,8 +13,19 @@ CLEAN, VULNERABLE, NOT_LOOKED_UP = 0, 1, 3
 SECONDS = 600
 
 
-def main(lock: Path) -> int:
-    """Audit a lock file and say what came of it."""
+def main(locks: list[Path]) -> int:
+    """Audit lock files, one after the other (pip-audit takes no package twice), and say what came of each."""
+    codes = []
+    for lock in locks:
+        code, said = audited(lock)
+        named = f"{lock.name}: " if len(locks) > 1 else ""
+        print(f"{named}{said}", file=sys.stdout if code == CLEAN else sys.stderr)
+        codes.append(code)
+    return min(filter(None, codes), default=CLEAN)
+
+
+def audited(lock: Path) -> tuple[int, str]:
+    """What pip-audit says of a lock file: code and words."""
     command = [
         str(Path(sys.executable).parent / "pip-audit"), "--requirement", str(lock), "--require-hashes", "--disable-pip",
         "--format", "json", "--progress-spinner", "off", "--timeout", "10",
@@ -22,11 +33,8 @@ def main(lock: Path) -> int:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        code, said = NOT_LOOKED_UP, f"the advisory service did not answer within {SECONDS} s"
-    else:
-        code, said = verdict(done.stdout, done.stderr)
-    print(said, file=sys.stdout if code == CLEAN else sys.stderr)
-    return code
+        return NOT_LOOKED_UP, f"NOT AUDITED: the advisory service did not answer within {SECONDS} s"
+    return verdict(done.stdout, done.stderr)
 
 
 def verdict(report: str, errors: str) -> tuple[int, str]:
@@ -53,4 +61,4 @@ def verdict(report: str, errors: str) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "requirements" / "lock.txt"))
+    sys.exit(main([Path(one) for one in sys.argv[1:]] or sorted((ROOT / "requirements").glob("*lock.txt"))))

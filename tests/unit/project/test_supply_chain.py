@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -56,6 +57,16 @@ def test_an_audit_says_clean_only_when_all_was_looked_up(report: str, code: int,
     assert said in words
 
 
+def test_each_lock_is_audited_and_the_worst_counts(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    said = {"a.lock.txt": (3, "NOT AUDITED"), "b.lock.txt": (1, "a hole"), "c.lock.txt": (0, "no known vulnerability")}
+    module = audit()
+    monkeypatch.setattr(module, "audited", lambda lock: said[lock.name])
+    assert module.main([Path(name) for name in said]) == 1
+    assert module.main([Path("a.lock.txt"), Path("c.lock.txt")]) == 3
+    assert module.main([Path("c.lock.txt")]) == 0
+    assert "b.lock.txt: a hole" in capsys.readouterr().err
+
+
 def test_an_advisory_service_that_does_not_answer_is_no_clean_bill(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text(f"rich==15.0.0 --hash=sha256:{'0' * 64}\n")
@@ -82,8 +93,10 @@ def test_a_bill_of_materials_has_each_package_with_its_hashes(tmp_path: Path) ->
 
 
 def test_every_package_of_the_lock_has_a_hash_and_no_address() -> None:
-    for name in ("lock.txt", "bootstrap.txt"):
-        lock = (PROJECT_ROOT / "requirements" / name).read_text(encoding="utf-8")
+    locks = sorted((PROJECT_ROOT / "requirements").glob("*lock.txt"))
+    assert [one.name for one in locks] == ["bi.lock.txt", "browser.lock.txt", "lock.txt"]
+    for file in (*locks, PROJECT_ROOT / "requirements" / "bootstrap.txt"):
+        lock = file.read_text(encoding="utf-8")
         pinned = re.findall(r"^[a-z0-9][^#\n]*==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
         assert pinned
         assert [one.split("==")[0] for one in pinned if "--hash=sha256:" not in one] == []
