@@ -74,7 +74,7 @@ def _nights(nights: list[NightStatus]) -> Table:
     for name in ("loaded", "silent", "failed", "admitted", "waiting", "rows", "bad rows", "stop", "warn"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("published", no_wrap=True)
-    table.add_column("run", overflow="ellipsis", no_wrap=True)
+    table.add_column("run", overflow="ellipsis")  # alone gives way: a night or a time cut short says nothing
     for one in nights:
         quorum = {None: "-", True: "met", False: "[red]not met[/]"}[one.is_quorum_met]
         numbers = (
