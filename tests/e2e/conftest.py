@@ -83,9 +83,9 @@ class Demo:
         return airflow
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    state = tmp_path_factory.mktemp("demo")
+@contextmanager
+def running_demo(state: Path) -> Iterator[Demo]:
+    """A demo on free ports, its alerts received here; everything it started ends with it."""
     layout = Layout(state, free_port(), free_port())
     with pytest.MonkeyPatch.context() as patch, receiving() as (alerts, variables):
         use_state(patch, state)
@@ -99,6 +99,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             yield running
         finally:
             running.command("clean")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("demo")) as running:
+        yield running
 
 
 def wait_for_run(airflow: Airflow, run_id: str, seconds: float = 300) -> str:
@@ -172,4 +178,4 @@ def backfill(airflow: Airflow, night: str) -> str:
     raise AssertionError(f"no backfill run for {night}")
 
 
-__all__ = ["Demo", "backfill", "second_scheduler", "wait_for", "wait_for_alert", "wait_for_run"]
+__all__ = ["Demo", "backfill", "running_demo", "second_scheduler", "wait_for", "wait_for_alert", "wait_for_run"]
