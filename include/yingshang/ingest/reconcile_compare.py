@@ -26,12 +26,9 @@ PAGE_ROWS = 5_000
 
 TABLES = ("here", "pending", "there", "there_bucket", "difference")
 _VISIBLE = """
-    select b.batch_id, b.night, last.seq
-    from ops.batch b
-    cross join lateral (
-        select e.event, e.seq from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-    ) last
-    where (b.system, b.dataset, b.node_code) = ({of}) and last.event = 'admitted'
+    select batch_id, night, seq
+    from ops.batch_state
+    where (system, dataset, node_code) = ({of}) and event = 'admitted'
 """
 
 

@@ -324,9 +324,7 @@ class _Counts:
 
 _ROWS = """
 from quarantine.row q
-left join lateral (
-    select e.event from ops.batch_event e where e.batch_id = q.replayed_in order by e.seq desc limit 1
-) last on true
+left join ops.batch_state last on last.batch_id = q.replayed_in
 where q.batch_id = %s
 """
 _REPLAYED = "(q.replayed_in is not null and coalesce(last.event, 'admitted') = 'admitted')"

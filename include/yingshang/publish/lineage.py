@@ -275,15 +275,9 @@ _VERSIONS: LiteralString = """
 
 _DELIVERIES: LiteralString = """
     select
-        b.batch_id, b.system, b.dataset, b.node_code, b.night, b.kind, b.run_id, b.loaded_at, b.source_rows,
-        b.cursor_low, b.cursor_high, b.drop_period, b.landing_uri, b.landing_sha256, b.replay_of, e.event, e.seq,
-        e.reason
-    from ops.batch as b
-    left join lateral (
-        select e.event, e.seq, e.reason from ops.batch_event as e
-        where e.batch_id = b.batch_id
-        order by e.seq desc limit 1
-    ) as e on true
-    where b.batch_id = any(%(ids)s)
-    order by b.batch_id
+        batch_id, system, dataset, node_code, night, kind, run_id, loaded_at, source_rows, cursor_low, cursor_high,
+        drop_period, landing_uri, landing_sha256, replay_of, event, seq, reason
+    from ops.batch_state
+    where batch_id = any(%(ids)s)
+    order by batch_id
 """

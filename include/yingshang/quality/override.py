@@ -95,14 +95,10 @@ def _drops_of_period(connection: psycopg.Connection[Any], batch: ledger.Batch) -
         return []
     rows = connection.execute(
         """
-        select b.batch_id, last_event.event, last_event.event is null and b.drop_sha256 = %s
-        from ops.batch b
-        left join lateral (
-            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-        ) last_event on true
-        where b.kind = 'drop' and b.system = %s and b.dataset = %s and b.node_code = %s and b.drop_period = %s
-            and b.batch_id <> %s
-        order by b.batch_id
+        select batch_id, event, event is null and drop_sha256 = %s
+        from ops.batch_state
+        where kind = 'drop' and system = %s and dataset = %s and node_code = %s and drop_period = %s and batch_id <> %s
+        order by batch_id
         """,
         (batch.drop_sha256, batch.system, batch.dataset, batch.node_code, batch.drop_period, batch.batch_id),
     )

@@ -116,16 +116,12 @@ _LIVE_ROWS = "case when m.live_rows >= %(floor)s then m.live_rows end"
 
 _QUERY = """
 with tonight as materialized (
-    select * from ops.batch where batch_id = any(%(batch_ids)s)
+    select * from ops.batch_state where batch_id = any(%(batch_ids)s)
 ),
 admitted as materialized (
-    select h.*
-    from ops.batch h
-    cross join lateral (
-        select e.event from ops.batch_event e where e.batch_id = h.batch_id order by e.seq desc limit 1
-    ) last_event
-    where last_event.event = 'admitted'
-        and (h.system, h.dataset, h.node_code) in (select system, dataset, node_code from tonight)
+    select *
+    from ops.batch_state
+    where event = 'admitted' and (system, dataset, node_code) in (select system, dataset, node_code from tonight)
 ),
 candidates as materialized (
     select

@@ -254,18 +254,15 @@ provisions as (
 ),
 batches as (
     select
-        b.run_id,
+        run_id,
         count(*) as batches,
-        count(*) filter (where last_event.event = 'admitted') as admitted,
-        count(*) filter (where last_event.event is null) as waiting,
-        sum(b.raw_rows)::bigint as raw_rows,
-        sum(b.quarantined_rows)::bigint as quarantined_rows
-    from ops.batch b
-    left join lateral (
-        select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-    ) last_event on true
-    where b.run_id in (select run_id from runs)
-    group by b.run_id
+        count(*) filter (where event = 'admitted') as admitted,
+        count(*) filter (where event is null) as waiting,
+        sum(raw_rows)::bigint as raw_rows,
+        sum(quarantined_rows)::bigint as quarantined_rows
+    from ops.batch_state
+    where run_id in (select run_id from runs)
+    group by run_id
 ),
 checks as (
     select
@@ -324,12 +321,9 @@ select
     ) as refusals,
     (
         select min(a.batch_id)
-        from ops.batch a
-        cross join lateral (
-            select e.event from ops.batch_event e where e.batch_id = a.batch_id order by e.seq desc limit 1
-        ) last_event
+        from ops.batch_state a
         where a.system = b.system and a.dataset = b.dataset and a.node_code = b.node_code and a.batch_id > b.batch_id
-            and a.kind <> 'drop' and b.kind <> 'drop' and last_event.event = 'admitted'
+            and a.kind <> 'drop' and b.kind <> 'drop' and a.event = 'admitted'
             and coalesce(a.cursor_low, '') <= coalesce(b.cursor_low, '') and a.cursor_high >= b.cursor_high
     ) as read_again_by
 from ops.batch b

@@ -227,19 +227,8 @@ where slot is not null and (
 order by build_id desc limit 1
 """
 
-_ADMITTED: LiteralString = """
-    select b.*, coalesce(last_event.event = 'admitted', false) as is_admitted
-    from ops.batch as b
-    left join lateral (
-        select e.event from ops.batch_event as e where e.batch_id = b.batch_id order by e.seq desc limit 1
-    ) as last_event on true
-"""
-
-_ARRIVALS: LiteralString = (
-    "with batches as ("
-    + _ADMITTED
-    + """ where b.run_id = %(run)s),
-provisions as (
+_ARRIVALS: LiteralString = """
+with provisions as (
     select
         system, count(*) as owed, count(*) filter (where outcome = 'loaded') as loaded,
         count(*) filter (where outcome = 'nothing_to_send') as silent,
@@ -250,10 +239,10 @@ provisions as (
 ),
 loads as (
     select
-        system, count(*) as batches, count(*) filter (where is_admitted) as admitted,
+        system, count(*) as batches, count(*) filter (where event = 'admitted') as admitted,
         sum(source_rows)::bigint as source_rows, sum(raw_rows)::bigint as raw_rows,
         sum(quarantined_rows)::bigint as quarantined_rows, sum(duplicate_rows)::bigint as duplicate_rows
-    from batches group by system
+    from ops.batch_state where run_id = %(run)s group by system
 )
 select
     system, p.owed, p.loaded, p.silent, p.failed, p.not_provided, p.nodes,
@@ -263,14 +252,10 @@ select
 from provisions as p left join loads as l using (system)
 order by array_position(array['trading', 'supervision', 'hotline', 'sunshine'], system), system
 """
-)
 
-_ABSENCES: LiteralString = (
-    "with batches as ("  # noqa: S608 - our own text
-    + _ADMITTED
-    + """ where b.night <= %(night)s),
-provided as (
-    select system, dataset, node_code, night from batches where is_admitted
+_ABSENCES: LiteralString = """
+with provided as (
+    select system, dataset, node_code, night from ops.batch_state where night <= %(night)s and event = 'admitted'
     union all
     select p.system, p.dataset, p.node_code, r.night
     from ops.provision_run as p inner join ops.night_run as r using (run_id)
@@ -286,7 +271,6 @@ from ops.provision_run as p
 where p.run_id = %(run)s and p.outcome in ('failed', 'not_provided')
 order by p.system, p.node_code, p.dataset
 """
-)
 
 _RESULTS: LiteralString = """
     select distinct on (stage, suite, expectation, batch_id) *

@@ -153,7 +153,7 @@ def insert_batch(connection: PgConnection, batch: NewBatch) -> None:
 
 def batch(connection: PgConnection, batch_id: int) -> Batch:
     """The batch of this id. Raises UsageError."""
-    found = _batches(connection, "b.batch_id = %s", (batch_id,))
+    found = _batches(connection, "batch_id = %s", (batch_id,))
     if not found:
         raise UsageError(f"no batch {batch_id} in the ledger: see `yingshang status`")
     return found[0]
@@ -165,14 +165,14 @@ def batches_of_run(
     """Batches that this run loaded (of one system, of one node), by id."""
     return _batches(
         connection,
-        "b.run_id = %s and (%s::text is null or b.system = %s) and (%s::text is null or b.node_code = %s)",
+        "run_id = %s and (%s::text is null or system = %s) and (%s::text is null or node_code = %s)",
         (run_id, system, system, node_code, node_code),
     )
 
 
 def batches_of_night(connection: PgConnection, system: str, night: date) -> list[Batch]:
     """Batches of one night of a system, in whichever run they were loaded, by id."""
-    return _batches(connection, "b.system = %s and b.night = %s", (system, night))
+    return _batches(connection, "system = %s and night = %s", (system, night))
 
 
 def batches_with_quarantine(
@@ -187,9 +187,9 @@ def batches_with_quarantine(
     """Batches with quarantined rows, as far as they are of all that is given, by id."""
     return _batches(
         connection,
-        "b.quarantined_rows > 0 and (cardinality(%s::bigint[]) = 0 or b.batch_id = any(%s))"
-        " and (%s::text is null or b.system = %s) and (%s::text is null or b.dataset = %s)"
-        " and (%s::text is null or b.node_code = %s) and (%s::date is null or b.night = %s)",
+        "quarantined_rows > 0 and (cardinality(%s::bigint[]) = 0 or batch_id = any(%s))"
+        " and (%s::text is null or system = %s) and (%s::text is null or dataset = %s)"
+        " and (%s::text is null or node_code = %s) and (%s::date is null or night = %s)",
         (
             list(batch_ids), list(batch_ids), system, system, dataset, dataset, node_code, node_code, night, night,
         ),
@@ -208,14 +208,12 @@ def last_clock(connection: PgConnection, system: str, dataset: str, node_code: s
 
 def unjudged_batches(connection: PgConnection, *, system: str | None = None) -> list[Batch]:
     """Batches of any run without an event: the landing gate has not spoken (yet, or its run was given up), by id."""
-    return _batches(connection, "last.event is null and (%s::text is null or b.system = %s)", (system, system))
+    return _batches(connection, "event is null and (%s::text is null or system = %s)", (system, system))
 
 
-def visible_batches(connection: PgConnection, *, at_seq: int | None = None) -> list[Batch]:
-    """Batches whose last event (up to ``at_seq``) is admitted, by id."""
-    if at_seq is None:
-        return _batches(connection, "last.event = 'admitted'", ())
-    return _batches(connection, "last.event = 'admitted'", (), at_seq=at_seq)
+def visible_batches(connection: PgConnection) -> list[Batch]:
+    """Batches whose last event is admitted, by id."""
+    return _batches(connection, "event = 'admitted'", ())
 
 
 def windows_of_night(connection: PgConnection, system: str, dataset: str, node_code: str, night: date) -> list[Batch]:
@@ -225,7 +223,7 @@ def windows_of_night(connection: PgConnection, system: str, dataset: str, node_c
     """
     return _batches(
         connection,
-        "b.kind = 'window' and b.system = %s and b.dataset = %s and b.node_code = %s and b.night = %s",
+        "kind = 'window' and system = %s and dataset = %s and node_code = %s and night = %s",
         (system, dataset, node_code, night),
     )
 
@@ -237,14 +235,11 @@ def last_admitted_window(connection: PgConnection, system: str, dataset: str, no
     the line: the next window starts before it, so that what it had brought is read again and nothing is lost.
     """
     rows = connection.execute(
-        """select b.cursor_low, b.cursor_high, b.batch_id, b.night
-        from ops.batch b
-        cross join lateral (
-            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-        ) last
-        where b.system = %s and b.dataset = %s and b.node_code = %s
-            and b.kind in ('window', 'reload') and b.cursor_high is not null and last.event = 'admitted'
-        order by b.cursor_low nulls first, b.cursor_high, b.batch_id""",
+        """select cursor_low, cursor_high, batch_id, night
+        from ops.batch_state
+        where system = %s and dataset = %s and node_code = %s
+            and kind in ('window', 'reload') and cursor_high is not null and event = 'admitted'
+        order by cursor_low nulls first, cursor_high, batch_id""",
         (system, dataset, node_code),
     ).fetchall()
     return reach_of(rows)
@@ -273,10 +268,10 @@ def loaded_drops(
     gate ever judged is read again.
     """
     rows = connection.execute(
-        """select distinct b.drop_period, b.drop_sha256
-        from ops.batch b
-        where b.system = %s and b.dataset = %s and b.node_code = %s and b.kind = 'drop'
-            and (b.run_id = %s or exists (select from ops.batch_event e where e.batch_id = b.batch_id))""",
+        """select distinct drop_period, drop_sha256
+        from ops.batch_state
+        where system = %s and dataset = %s and node_code = %s and kind = 'drop'
+            and (run_id = %s or event is not null)""",
         (system, dataset, node_code, run_id),
     )
     return {(period, sha256) for period, sha256 in rows}
@@ -290,15 +285,12 @@ def drops_to_read_again(
     Without those that ``run_id`` has loaded itself: a retry of it goes on with the others.
     """
     rows = connection.execute(
-        """select distinct b.drop_period, b.drop_sha256
-        from ops.batch b
-        left join lateral (
-            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-        ) last on true
-        where b.system = %s and b.dataset = %s and b.node_code = %s and b.kind = 'drop' and b.night = %s
-            and coalesce(last.event, 'admitted') = 'admitted'
+        """select distinct drop_period, drop_sha256
+        from ops.batch_state
+        where system = %s and dataset = %s and node_code = %s and kind = 'drop' and night = %s
+            and coalesce(event, 'admitted') = 'admitted'
         except
-        select b.drop_period, b.drop_sha256 from ops.batch b where b.run_id = %s and b.kind = 'drop'""",
+        select drop_period, drop_sha256 from ops.batch where run_id = %s and kind = 'drop'""",
         (system, dataset, node_code, night, run_id),
     )
     return {(period, sha256) for period, sha256 in rows}
@@ -342,7 +334,7 @@ def admit(connection: PgConnection, batch_ids: Collection[int], *, reason: str, 
         UsageError: a batch does not exist.
     """
     connection.execute("select pg_advisory_xact_lock(4207001)")
-    wanted = _batches(connection, "b.batch_id = any(%s)", (list(batch_ids),))
+    wanted = _batches(connection, "batch_id = any(%s)", (list(batch_ids),))
     unknown = set(batch_ids) - {one.batch_id for one in wanted}
     if unknown:
         raise UsageError(f"no batch {', '.join(map(str, sorted(unknown)))} in the ledger: see `yingshang status`")
@@ -360,7 +352,7 @@ def admit(connection: PgConnection, batch_ids: Collection[int], *, reason: str, 
     events = record_events(connection, older, "superseded", reason="a newer drop of the same period", actor=actor)
     events += record_events(connection, replaced, "superseded", reason="read again in its place", actor=actor)
     sources = [one.replay_of for one in wanted if one.replay_of is not None]
-    hidden = [one.batch_id for one in _batches(connection, "b.batch_id = any(%s)", (sources,)) if not one.is_visible]
+    hidden = [one.batch_id for one in _batches(connection, "batch_id = any(%s)", (sources,)) if not one.is_visible]
     replays = replays_of(connection, [*older, *replaced, *hidden])
     events += record_events(connection, replays, "superseded", reason="what it replays is hidden", actor=actor)
     admitted = [one for one in admitted if one not in replays]
@@ -372,12 +364,9 @@ def replaced_by(connection: PgConnection, batch_ids: Sequence[int]) -> list[int]
     rows = connection.execute(
         """select distinct b.batch_id
         from ops.batch n
-        join ops.batch b using (system, dataset, node_code, night)
-        cross join lateral (
-            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-        ) last
+        join ops.batch_state b using (system, dataset, node_code, night)
         where n.batch_id = any(%s) and n.is_replacement and n.kind in ('window', 'reload')
-            and b.kind in ('window', 'reload') and b.batch_id < n.batch_id and last.event = 'admitted'
+            and b.kind in ('window', 'reload') and b.batch_id < n.batch_id and b.event = 'admitted'
             and (n.cursor_low is null or b.cursor_low >= n.cursor_low)
             and (b.cursor_high is null or b.cursor_high <= n.cursor_high)
         order by 1""",
@@ -389,13 +378,10 @@ def replaced_by(connection: PgConnection, batch_ids: Sequence[int]) -> list[int]
 def replays_of(connection: PgConnection, batch_ids: Sequence[int]) -> list[int]:
     """The batches that loaded quarantined rows of these batches and are not hidden yet, by id."""
     rows = connection.execute(
-        """select b.batch_id
-        from ops.batch b
-        left join lateral (
-            select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-        ) last on true
-        where b.replay_of = any(%s) and coalesce(last.event, 'admitted') = 'admitted'
-        order by b.batch_id""",
+        """select batch_id
+        from ops.batch_state
+        where replay_of = any(%s) and coalesce(event, 'admitted') = 'admitted'
+        order by batch_id""",
         (list(batch_ids),),
     )
     return [batch_id for (batch_id,) in rows]
@@ -475,16 +461,13 @@ def provision_states(connection: PgConnection, *, system: str | None = None) -> 
     """The newest visible data of each provision that has any."""
     with connection.cursor(row_factory=class_row(ProvisionState)) as cursor:
         return cursor.execute(
-            """select b.system, b.dataset, b.node_code, max(b.night) as last_night,
-                max(coalesce(b.cursor_high, b.source_clock)) as last_cursor, max(b.loaded_at) as last_loaded_at,
-                count(*) as batches, sum(b.raw_rows)::bigint as rows
-            from ops.batch b
-            cross join lateral (
-                select e.event from ops.batch_event e where e.batch_id = b.batch_id order by e.seq desc limit 1
-            ) last
-            where last.event = 'admitted' and (%s::text is null or b.system = %s)
-            group by b.system, b.dataset, b.node_code
-            order by b.system, b.node_code, b.dataset""",
+            """select system, dataset, node_code, max(night) as last_night,
+                max(coalesce(cursor_high, source_clock)) as last_cursor, max(loaded_at) as last_loaded_at,
+                count(*) as batches, sum(raw_rows)::bigint as rows
+            from ops.batch_state
+            where event = 'admitted' and (%s::text is null or system = %s)
+            group by system, dataset, node_code
+            order by system, node_code, dataset""",
             (system, system),
         ).fetchall()
 
@@ -509,24 +492,14 @@ def insert_check_results(connection: PgConnection, results: Sequence[CheckResult
 # --- private ----------------------------------------------------------------------------------------------------------
 
 _NIGHTS = "select run_id, night, opened_at, cut_off_at, closed_at, is_quorum_met, verdict from ops.night_run"
-_BATCH = ", ".join(f"b.{one.name}" for one in fields(NewBatch)) + ", b.loaded_at, last.event, last.seq"
+_BATCH = ", ".join(one.name for one in fields(Batch))
 
 
-def _batches(
-    connection: PgConnection, condition: str, parameters: Sequence[Any], *, at_seq: int | None = None
-) -> list[Batch]:
-    statement = f"""select {_BATCH}
-        from ops.batch b
-        left join lateral (
-            select e.event, e.seq from ops.batch_event e
-            where e.batch_id = b.batch_id and (%s::bigint is null or e.seq <= %s) order by e.seq desc limit 1
-        ) last on true
-        where {condition}
-        order by b.batch_id"""  # noqa: S608
+def _batches(connection: PgConnection, condition: str, parameters: Sequence[Any]) -> list[Batch]:
     with connection.cursor(row_factory=class_row(Batch)) as cursor:
         return cursor.execute(
-            statement,  # conditions of our own
-            (at_seq, at_seq, *parameters),
+            f"select {_BATCH} from ops.batch_state where {condition} order by batch_id",  # noqa: S608 - our own
+            parameters,
         ).fetchall()
 
 
@@ -536,7 +509,7 @@ def _visible_drops(connection: PgConnection, drops: Sequence[Batch]) -> list[Bat
         return []
     return _batches(
         connection,
-        "b.kind = 'drop' and last.event = 'admitted' and (b.system, b.dataset, b.node_code, b.drop_period) in"
+        "kind = 'drop' and event = 'admitted' and (system, dataset, node_code, drop_period) in"
         " (select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[]))",
         (
             [one.system for one in drops],
