@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import Any
 
 import psycopg2
 from flask import Flask, g
 from flask_caching.backends.base import BaseCache
 from flask_caching.backends.filesystemcache import FileSystemCache
-from warehouse_login import NoLoginError, publication, role_of_the_user
+from warehouse_login import login, role_of_the_user
+from warehouse_told import ToldError, publication
 
 MEMO = "yingshang_cache_scope"
 logger = logging.getLogger(__name__)
@@ -73,8 +75,9 @@ def _scope() -> str:
 def _ask() -> str:
     try:
         role = role_of_the_user()
-        number = publication(role)
-    except (NoLoginError, psycopg2.Error) as error:
+        with closing(login(role, connect_timeout=5, application_name="superset cache")) as connection:
+            published = publication(connection)
+    except (ToldError, psycopg2.Error) as error:
         logger.warning("not cached: %s", type(error).__name__)
         return ""
-    return f"{role}:{number}:" if number is not None else ""
+    return f"{role}:{published[0]}:" if published else ""

@@ -1,12 +1,13 @@
 """Superset's configuration: on loopback, with nothing sent out, each user on a login of the warehouse of their own."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine.url import URL, make_url
+from sqlalchemy.engine.url import URL
 from superset.utils.log import AbstractEventLogger
-from warehouse_login import role_of_the_user, uri_of
+from warehouse_login import login, role_of_the_user
 
 STATE = Path(os.environ["YINGSHANG_BI_STATE"])
 PLACEHOLDER = os.environ["YINGSHANG_BI_PLACEHOLDER"]
@@ -23,9 +24,9 @@ def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     """Log in to the warehouse as the user's own role. No user, no connection."""
     if uri.host != PLACEHOLDER:
         return uri, params
-    login = make_url(uri_of(role_of_the_user())).set(drivername="postgresql+psycopg2")
-    connect_args = {**params.get("connect_args", {}), "application_name": "superset", "connect_timeout": 10}
-    return login, {**params, "connect_args": connect_args}
+    role = role_of_the_user()
+    options = {**params.get("connect_args", {}), "application_name": "superset", "connect_timeout": 10}
+    return uri.set(username=role), {**params, "creator": partial(login, role, **options)}
 
 
 # What is cached: charts' data, by role and publication (publication_cache). Names of schemas and tables are not.

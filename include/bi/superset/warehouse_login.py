@@ -7,14 +7,15 @@ logins, and no other connection, into a file readable by the owner only; it is r
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-import psycopg2
 from flask import g, has_app_context
+from warehouse_told import Connection, ToldError, connect
 
 PREFIX = "warehouse_bi_"
 
 
-class NoLoginError(Exception):
+class NoLoginError(ToldError):
     """The user can't be connected; the message says what to do."""
 
 
@@ -52,17 +53,10 @@ def uri_of(conn_id: str) -> str:
     return str(known[conn_id])
 
 
-def publication(conn_id: str) -> int | None:
-    """Number of the publication that the marts show; None before the first one.
+def login(conn_id: str, **options: Any) -> Connection:
+    """A connection as the role. ``options``: libpq's.
 
     Raises:
-        psycopg2.Error, NoLoginError: the warehouse can't be asked.
+        ToldError: it has none (NoLoginError), or the warehouse does not answer or refuses it.
     """
-    connection = psycopg2.connect(uri_of(conn_id), connect_timeout=5, application_name="superset cache")
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select max(publication_id) from marts.publication")
-            row = cursor.fetchone()
-    finally:
-        connection.close()
-    return int(row[0]) if row and row[0] is not None else None
+    return connect(uri_of(conn_id), conn_id.replace("warehouse_", "yingshang_", 1), **options)
