@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(no_args_is_help=True)
@@ -49,6 +52,58 @@ def migrate() -> None:
         migrations = apply(connection)
         raw_changes = sync_raw(connection, contracts)
     _say_changes([migration.name for migration in migrations], raw_changes)
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    jobs: Annotated[int, typer.Option(min=1, max=32, help="Tables written at once.")] = 2,
+) -> None:
+    """Write the warehouse of YINGSHANG_WAREHOUSE_DSN into FOLDER, as of one moment. Readers and nights go on.
+
+    Needs pg_dump. Keys, connections and the landing zone are not in it: save them beside it.
+    """
+    from yingshang.backup import backup as make
+    from yingshang.settings import settings
+    from yingshang.warehouse.roles import admin_dsn
+
+    made = make(admin_dsn(), folder, jobs=jobs)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    live = f"publication {made.live.publication_id} of night {made.live.night}" if made.live else "nothing published"
+    typer.echo(f"{folder}: {live}, {sum(made.rows.values()):,} rows in {len(made.rows)} tables, {size / 1e6:,.1f} MB")
+    typer.echo(f"not in it, save as well: {settings().keys}, {settings().connections}, {settings().landing},")
+    typer.echo(f"  {settings().state / 'registry'} and {settings().state / 'reports'}")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder written by `yingshang warehouse backup`.")],
+    jobs: Annotated[int, typer.Option(min=1, max=32, help="Tables read at once.")] = 2,
+) -> None:
+    """Make the backup in FOLDER the warehouse of YINGSHANG_WAREHOUSE_DSN, a database that has none.
+
+    Needs pg_restore, and the key file that was saved beside the backup. Logins get connections as by `init`.
+    """
+    from yingshang.backup import restore as bring_back
+    from yingshang.settings import settings
+    from yingshang.warehouse.roles import admin_dsn
+
+    done = bring_back(admin_dsn(), folder, jobs=jobs)
+    live = done.manifest.live
+    shown = f"publication {live.publication_id} of night {live.night} is what readers see" if live else "none published"
+    typer.echo(f"{sum(done.manifest.rows.values()):,} rows of {done.manifest.made_at:%Y-%m-%d %H:%M:%S %Z}: {shown}")
+    if done.init.new_logins:
+        typer.echo(f"logins made: {', '.join(done.init.new_logins)} (connections in {settings().connections})")
+    _say_changes(done.init.migrations, done.init.raw_changes)
+    warnings = list(done.init.warnings)
+    if done.put_aside:
+        warnings.append(
+            f"{done.put_aside} landed files are of batches after the backup: moved aside in {settings().landing}"
+        )
+    if done.not_landed:
+        warnings.append(f"{done.not_landed} batches have no file in {settings().landing}: bring its copy back as well")
+    for warning in warnings:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
 
 
 def _say_changes(migrations: tuple[str, ...] | list[str], raw_changes: tuple[str, ...] | list[str]) -> None:

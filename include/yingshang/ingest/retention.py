@@ -111,6 +111,31 @@ def remove_files(files: Sequence[LandingFileFound]) -> int:
     return removed
 
 
+def put_aside(connection: PgConnection, folder: str) -> tuple[int, int]:
+    """Move the files of batches that the ledger does not know out of the way, below ``folder`` of the landing zone.
+
+    For a ledger that was restored: it gives out numbers again that are in the names of these files, and housekeeping
+    would take them for orphans, while they may be the only copy of their rows. Returns how many were moved, and how
+    many batches of the ledger have no file here.
+
+    Raises:
+        LandingUnavailable: the store cannot be listed, or refuses.
+    """
+    found, _ = _files()
+    fs, root = _store()
+    rows = connection.execute("select batch_id from ops.batch where landing_uri is not null").fetchall()
+    known = {int(batch_id) for (batch_id,) in rows}
+    unknown = [one for one in found if one.batch_id not in known]
+    for one in unknown:
+        path = f"{root}/{folder}/{one.path}"
+        try:
+            fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            fs.mv(f"{root}/{one.path}", path)
+        except OSError as error:
+            raise _unavailable(error, f"{one.path} cannot be moved") from error
+    return len(unknown), len(known - {one.batch_id for one in found})
+
+
 def _files() -> tuple[list[LandingFileFound], int]:
     fs, root = _store()
     try:

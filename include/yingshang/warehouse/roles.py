@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from yingshang.contracts import Contract, load_contracts
 from yingshang.contracts.access import AccessRegistry, load_access
 from yingshang.errors import CredentialError, TerminalError, UsageError
+from yingshang.transport import secured
 from yingshang.warehouse.access import (
     PLANNER,
     READERS,
@@ -77,6 +78,18 @@ def admin_dsn() -> str:
     return found
 
 
+def administrators_uri(dsn: str, application_name: str) -> str:
+    """The administrator's DSN as a URI with our session options, safe for a network. Secret.
+
+    Raises:
+        UsageError: it is no DSN.
+        CredentialError: it would lead over a network in clear.
+    """
+    target = _target(dsn)
+    uri = with_session_options(uri_of(target, target.get("user", ""), target.get("password", "")), application_name)
+    return secured(uri, DSN_VARIABLE)
+
+
 def init_warehouse(
     dsn: str, *, contracts: Mapping[str, Contract] | None = None, reset_logins: bool = False
 ) -> InitReport:
@@ -94,23 +107,12 @@ def init_warehouse(
     contracts = load_contracts() if contracts is None else contracts
     registry = load_access()
     target = _target(dsn)
-    uri = with_session_options(uri_of(target, target.get("user", ""), target.get("password", "")), "yingshang init")
+    uri = administrators_uri(dsn, "yingshang init")
     with translated():
         with open_uri(uri, named=DSN_VARIABLE, autocommit=True) as admin:
             check_server(admin.info.server_version)
             admin.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
-            try:
-                _make_roles(admin)
-                warnings = _grant_memberships(admin)
-                _set_limits(admin)
-                _grant_database(admin)
-                for access in registry.active.values():
-                    prepare_login(admin, access)
-            except psycopg.errors.InsufficientPrivilege as error:
-                raise CredentialError(
-                    f"{DSN_VARIABLE}: {admin.info.user} may not prepare the database {admin.info.dbname}"
-                    f" ({one_line(error)}): it must own the database and have CREATEROLE"
-                ) from error
+            warnings = prepare_server(admin, registry)
             database = admin.info.dbname
             server = admin.info.parameter_status("server_version") or str(admin.info.server_version)
             new_logins, replaced = make_logins(
@@ -136,6 +138,27 @@ def init_warehouse(
     )
 
 
+def prepare_server(admin: PgConnection, registry: AccessRegistry) -> list[str]:
+    """Make what is the server's and the database's, before any object: roles, limits, rights. Returns warnings.
+
+    Raises:
+        CredentialError: the administrator lacks the right to.
+    """
+    try:
+        _make_roles(admin)
+        warnings = _grant_memberships(admin)
+        _set_limits(admin)
+        _grant_database(admin)
+        for access in registry.active.values():
+            prepare_login(admin, access)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise CredentialError(
+            f"{DSN_VARIABLE}: {admin.info.user} may not prepare the database {admin.info.dbname}"
+            f" ({one_line(error)}): it must own the database and have CREATEROLE"
+        ) from error
+    return warnings
+
+
 def check_server(version: int) -> None:
     """Raises ServerTooOld. ``version`` as libpq numbers it: 170004 is 17.4."""
     if version < OLDEST_SERVER:
@@ -156,7 +179,7 @@ def apply_access(dsn: str) -> tuple[AccessChanges, tuple[str, ...]]:
     """
     registry = load_access(refuse_expired=True)
     target = _target(dsn)
-    uri = with_session_options(uri_of(target, target.get("user", ""), target.get("password", "")), "yingshang access")
+    uri = administrators_uri(dsn, "yingshang access")
     with translated(), open_uri(uri, named=DSN_VARIABLE, autocommit=True) as admin:
         admin.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
         try:
