@@ -1,4 +1,4 @@
-"""`python -m bi run|stop`: what `make bi` and `make bi-stop` call."""
+"""`python -m bi run|stop`: what `make bi` and `make bi-stop` call; `state` is for a Superset elsewhere."""
 
 import sys
 import time
@@ -27,6 +27,14 @@ def run() -> None:
     for name in load().dashboards:
         console.print(f"{name:<12} {superset.url}/superset/dashboard/{name}/")
     console.print(f"ready in {time.monotonic() - began:.0f} s at {superset.url} · `make bi-stop` ends it")
+
+
+@app.command()
+def state() -> None:
+    """Write logins, users and the bundle for a Superset that runs elsewhere, such as in a container."""
+    superset = Superset(layout())
+    users = superset.write_state()
+    console.print(f"{superset.state}: {len(users)} users; their passwords are in passwords.json there")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -76,6 +77,18 @@ class Superset:
             wait_until(self._is_healthy, [self.service], "Superset", 180)
         return users
 
+    def write_state(self) -> list[User]:
+        """Write what a Superset elsewhere takes: its key, logins, the bundle, and what ``prepare.py`` reads.
+
+        Nothing needs to be published yet. Returns the users.
+        """
+        _made(self.state)
+        users = self._users()
+        self._write_state(users)
+        write(load(), self.state / "bundle")
+        self._keep("users.json", json.dumps(_wanted(users)))
+        return users
+
     def down(self) -> bool:
         """Stop it; returns whether it ran."""
         return self.service.stop()
@@ -115,13 +128,9 @@ class Superset:
         self._keep("logins.json", json.dumps({conn_id(user.role): _login(user.role) for user in users}))
 
     def _prepare(self, bin_dir: Path, bundle: Path, users: list[User]) -> None:
-        wanted = {
-            "admin": ADMIN,
-            "users": {user.name: {"password": user.password, "conn_id": conn_id(user.role)} for user in users},
-        }
         done = subprocess.run(
             [str(bin_dir / "python"), str(HERE / "prepare.py"), str(bundle)],
-            input=json.dumps(wanted), env=self.environment(), cwd=self.state,
+            input=json.dumps(_wanted(users)), env=self.environment(), cwd=self.state,
             capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         log = self.service.log_dir / "superset-prepare.log"
@@ -155,6 +164,14 @@ class Superset:
         path = self.state / name
         path.touch(mode=0o600)
         path.write_text(content, encoding="utf-8")
+
+
+def _wanted(users: list[User]) -> dict[str, Any]:
+    """What ``prepare.py`` reads."""
+    return {
+        "admin": ADMIN,
+        "users": {user.name: {"password": user.password, "conn_id": conn_id(user.role)} for user in users},
+    }
 
 
 def check_published() -> None:

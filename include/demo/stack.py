@@ -20,6 +20,7 @@ from demo.registry import write_registry
 from localpg import Cluster
 from simulator import Province, ProvinceError
 from yingshang import secrets
+from yingshang.warehouse.metadata import make_metadata
 from yingshang.warehouse.roles import init_warehouse
 
 WAREHOUSE_DSN = "YINGSHANG_WAREHOUSE_DSN"
@@ -128,15 +129,10 @@ class Stack:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.touch(mode=0o600)
             kept.write_text(token_urlsafe(24))
-        uri = self._database("airflow")
-        with psycopg.connect(uri, autocommit=True) as admin:
-            if not admin.execute("select 1 from pg_roles where rolname = 'airflow'").fetchone():
-                admin.execute("create role airflow login")
-            coded = admin.pgconn.encrypt_password(kept.read_bytes(), b"airflow", b"scram-sha-256").decode()
-            admin.execute(sql.SQL("alter role airflow password {}").format(sql.Literal(coded)))
-            admin.execute("alter database airflow owner to airflow")
-            admin.execute("revoke all on database airflow from public")
-        return f"postgresql://airflow:{kept.read_text()}@{uri.split('@')[1]}"
+        server = self.cluster.superuser_dsn("postgres")
+        own = f"postgresql://airflow:{kept.read_text()}@{server.split('@')[1].rsplit('/')[0]}/airflow"
+        make_metadata(server, own)
+        return own
 
     def _generate(self, options: Options) -> None:
         """In a process of its own: what a large history needs of memory is given back."""

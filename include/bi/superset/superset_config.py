@@ -13,7 +13,12 @@ STATE = Path(os.environ["YINGSHANG_BI_STATE"])
 PLACEHOLDER = os.environ["YINGSHANG_BI_PLACEHOLDER"]
 
 SECRET_KEY = (STATE / "secret_key").read_text(encoding="utf-8").strip()
-SQLALCHEMY_DATABASE_URI = os.environ.get("YINGSHANG_BI_METADATA_DSN") or f"sqlite:///{STATE / 'metadata.db'}?timeout=30"
+METADATA_FILE = os.environ.get("YINGSHANG_BI_METADATA_DSN_FILE")
+SQLALCHEMY_DATABASE_URI = (
+    (Path(METADATA_FILE).read_text(encoding="utf-8").strip() if METADATA_FILE else "")
+    or os.environ.get("YINGSHANG_BI_METADATA_DSN")
+    or f"sqlite:///{STATE / 'metadata.db'}?timeout=30"
+)
 SQLALCHEMY_TRACK_MODIFICATIONS = False
 PREVENT_UNSAFE_DB_CONNECTIONS = True
 

@@ -55,6 +55,23 @@ def migrate() -> None:
 
 
 @app.command()
+def metadata(
+    file: Annotated[Path, typer.Argument(help="File with the DSN of the metadata database, and nothing else.")],
+) -> None:
+    """Make a neighbour's login and database (Airflow's, Superset's) on the server of YINGSHANG_WAREHOUSE_DSN.
+
+    Can be repeated; the login then has the password that stands in FILE.
+    """
+    from yingshang.errors import UsageError
+    from yingshang.warehouse.metadata import make_metadata
+    from yingshang.warehouse.roles import admin_dsn
+
+    if not file.is_file():
+        raise UsageError(f"{file} is no file: write dialect://login:password@host:port/database into it")
+    typer.echo(f"database {make_metadata(admin_dsn(), file.read_text(encoding='utf-8').strip())}: ready")
+
+
+@app.command()
 def backup(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     jobs: Annotated[int, typer.Option(min=1, max=32, help="Tables written at once.")] = 2,
