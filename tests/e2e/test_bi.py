@@ -131,7 +131,7 @@ def secrets_of(state: Path) -> dict[str, str]:
 
 
 def run_night(province: Province) -> None:
-    night_command.command(night=province.night.isoformat(), parallel=2, full=False)
+    night_command.command(night=province.night, parallel=2, full=False)
 
 
 def one(role: Any, statement: str) -> Any:

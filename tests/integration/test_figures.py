@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
 
 
 def run_night(night: str) -> None:
-    night_command.command(night=night, parallel=2, full=False)
+    night_command.command(night=date.fromisoformat(night), parallel=2, full=False)
 
 
 def figures() -> dict[str, Figure]:

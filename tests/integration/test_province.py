@@ -1,6 +1,7 @@
 """Whole nights of the whole fleet, without Airflow: 115 nodes, all connector kinds, another seed than the demo's."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +34,7 @@ def province(tmp_path: Path, warehouse: Warehouse) -> Iterator[Province]:
 
 
 def run_night(night: str) -> None:
-    night_command.command(night=night, parallel=2, full=False)
+    night_command.command(night=date.fromisoformat(night), parallel=2, full=False)
 
 
 @pytest.mark.timeout(1200)

@@ -233,7 +233,7 @@ def test_a_schema_is_listed_and_dropped(warehouse, capsys) -> None:
     code, said = yingshang("build", "--as-of", "2024-08-13", "--drop")
     assert (code, "there is no asof_20240813" in said) == (2, True), said
     code, said = yingshang("build", "--as-of", "13.8.")
-    assert (code, "--as-of '13.8.' is not a date" in said) == (2, True), said
+    assert (code, "'--as-of': '13.8.' is not a date" in said) == (2, True), said
     code, said = yingshang("build", "--drop")
     assert (code, "--drop goes with --as-of" in said) == (2, True), said
     build_as_of(FIRST_NIGHT, None, builder=SmallBuilder())

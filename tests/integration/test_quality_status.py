@@ -53,7 +53,7 @@ def test_wrong_use_of_gate_is_one_clear_line(night, capsys):
     assert (code, err.strip()) == (2, "error: no batch 4711 in the ledger: see `yingshang status`")
     code, _, err = cli(capsys, "gate", "--night", "2024-13-01")
     assert code == 2
-    assert "--night '2024-13-01' is not a date" in err
+    assert "'--night': '2024-13-01' is not a date: write yyyy-mm-dd" in err
     code, _, err = cli(capsys, "gate", "--night", "2020-01-01")
     assert code == 2
     assert "no run of night 2020-01-01" in err

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from yingshang.cli.options import AsJson
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -52,7 +54,7 @@ def apply() -> None:
 @app.command()
 def report(
     role: str = typer.Option("", help="Only this role, mart by mart."),
-    as_json: bool = typer.Option(False, "--json", help="Write all of it as JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Show who sees what of the published marts: marts, columns and rows, counted as each role."""
     from rich.console import Console

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from yingshang.cli.options import AsJson
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,7 +20,7 @@ SHOWN = 10
 def command(
     messages: int = typer.Option(3, "--messages", min=0, help="How many sent messages to show."),
     everything: bool = typer.Option(False, "--all", help="Show every line, not the first ones of a kind."),
-    as_json: bool = typer.Option(False, "--json", help="Write all of it as JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Show what is wrong now, what of it was said, and the last messages. Nothing is sent. Times: Asia/Shanghai."""
     from dataclasses import asdict

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from typing import Annotated
 
 import typer
 
+from yingshang.cli.options import business_date, date_option
 from yingshang.errors import UsageError
+
+LIST = "list"
 
 
 def command(
-    night: str = typer.Option("", help="Business date, yyyy-mm-dd; the newest night of the ledger by default."),
+    night: Annotated[dt.date | None, date_option("Business date; the newest night of the ledger by default.")] = None,
     full: bool = typer.Option(False, "--full", help="Build from nothing, whatever the slot holds."),
-    as_of: str = typer.Option(
-        "", "--as-of", help="A published night, yyyy-mm-dd: build it as it was then, in its own schema; or `list`."
-    ),
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            parser=lambda text: text if text == LIST else business_date(text).isoformat(),
+            metavar=f"YYYY-MM-DD|{LIST}",
+            help="A published night: build it as it was then, in its own schema; or list those that are built.",
+        ),
+    ] = None,
     drop: bool = typer.Option(False, "--drop", help="With --as-of: remove the schema of that night."),
 ) -> None:
     """Build the idle slot with all that is admitted, and attach it. Readers see nothing of it until `publish`."""
@@ -31,7 +40,7 @@ def command(
     from yingshang import publish
 
     console = Console(highlight=False, soft_wrap=True)
-    asked = _date(night) if night else _newest_night()
+    asked = night or _newest_night()
     with console.status(f"building night {asked}"):
         report = publish.build(asked, f"cli:{uuid.uuid4()}", full=full)
     if report.build_id is None:
@@ -54,7 +63,7 @@ def _past(as_of: str, drop: bool) -> None:
     from yingshang import publish
 
     console = Console(highlight=False, soft_wrap=True)
-    if as_of == "list":
+    if as_of == LIST:
         if drop:
             raise UsageError("--drop needs a night: --as-of yyyy-mm-dd --drop")
         found = publish.list_as_of()
@@ -66,7 +75,7 @@ def _past(as_of: str, drop: bool) -> None:
         if not found:
             console.print("no past night is built: `yingshang build --as-of yyyy-mm-dd`")
         return
-    night = _date(as_of, "--as-of")
+    night = dt.date.fromisoformat(as_of)
     if drop:
         publish.drop_as_of(night)
         console.print(f"night {night} is no longer built")
@@ -81,13 +90,6 @@ def _past(as_of: str, drop: bool) -> None:
         f" schema {report.schema}, {report.seconds:.1f} s"
     )
     console.print(f"look at it as warehouse_owner; remove it with: yingshang build --as-of {night} --drop")
-
-
-def _date(text: str, option: str = "--night") -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r} is not a date: write yyyy-mm-dd") from error
 
 
 def _newest_night() -> dt.date:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yingshang.cli.options import AsJson
 from yingshang.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def command(
     node: Annotated[str, typer.Option(help="6-digit code of the node that sends it.")],
     charset: Annotated[str, typer.Option(help="Charset of a CSV; by default that of its manifest, else GB18030.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="Rejected rows to tell one by one; 0: all.")] = 1000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what would be rejected of a file and why, line by line. Needs no database, no keys, no connection.
 

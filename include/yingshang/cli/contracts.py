@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from yingshang.cli.options import AsJson
 from yingshang.errors import ContractError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def generate(
 
 @app.command()
 def inventory(
-    as_json: bool = typer.Option(False, "--json", help="A JSON list, with everything that is known."),
+    as_json: AsJson = False,
 ) -> None:
     """Every column about a person: its class, what becomes of it, and where it goes."""
     from yingshang.contracts import load_contracts

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from yingshang.cli.options import AsJson
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -19,7 +21,7 @@ SHOWN_NODES = 4
 COLORS = {"holds": "green", "differs": "red", "incomplete": "yellow"}
 
 
-def command(as_json: bool = typer.Option(False, "--json", help="Write all of it as JSON.")) -> None:
+def command(as_json: AsJson = False) -> None:
     """Show the published figures as readers see them. Exit code 1 when one differs; a missing node is no difference."""
     from rich.console import Console
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from yingshang.cli.options import date_option
 
 if TYPE_CHECKING:
     from yingshang.quality import Override
@@ -18,7 +21,7 @@ REASON = typer.Option(..., "--reason", help="Why; kept with the event.")
 def gate(
     context: typer.Context,
     run: str | None = typer.Option(None, "--run", help="Run to judge; the newest one by default."),
-    night: str | None = typer.Option(None, "--night", help="Judge the newest run of this night, yyyy-mm-dd."),
+    night: Annotated[dt.date | None, date_option("Judge the newest run of this night.")] = None,
 ) -> None:
     """Judge the batches of a run that nothing has been said of yet: admit the good ones, refuse the others."""
     if context.invoked_subcommand is not None:
@@ -54,19 +57,13 @@ def _say(done: Override) -> None:
         typer.echo(done.hint)
 
 
-def _newest_run(night: str | None) -> str:
-    import datetime as dt
-
+def _newest_run(night: dt.date | None) -> str:
     from yingshang.errors import UsageError
     from yingshang.warehouse import ledger, session
 
-    try:
-        wanted = dt.date.fromisoformat(night) if night else None
-    except ValueError as error:
-        raise UsageError(f"--night {night!r} is not a date: write yyyy-mm-dd") from error
     with session("ingest") as connection:
-        found = ledger.recent_nights(connection, 1000 if wanted else 1)
+        found = ledger.recent_nights(connection, 1000 if night else 1)
     for run in found:
-        if wanted in (None, run.night):
+        if night in (None, run.night):
             return run.run_id
-    raise UsageError(f"no run of night {wanted}" if wanted else "no night has been run yet")
+    raise UsageError(f"no run of night {night}" if night else "no night has been run yet")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yingshang.cli.options import Nodes, System, date_option
 from yingshang.errors import UsageError, YingshangError
 
 if TYPE_CHECKING:
@@ -15,11 +16,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    system: Annotated[str, typer.Option(help="Source system, such as trading.")],
-    night: Annotated[str, typer.Option(help="Business date, yyyy-mm-dd.")],
-    node: Annotated[
-        list[str] | None, typer.Option(help="6-digit code of a node; may be repeated. Without it: all nodes.")
-    ] = None,
+    system: System,
+    night: Annotated[dt.date, date_option("Business date.")],
+    node: Nodes = None,
     run_id: Annotated[str, typer.Option(help="Go on with this run: what it has loaded is not read again.")] = "",
 ) -> None:
     """Read, check, land and load what nodes provide of a system in a night.
@@ -32,7 +31,7 @@ def command(
     from yingshang import ingest
 
     run = run_id or f"cli:{uuid.uuid4()}"
-    opened = ingest.open_night(_date(night), run)
+    opened = ingest.open_night(night, run)
     levels = opened.nodes.get(system)
     nodes = node or [code for codes in (levels or {}).values() for code in codes]
     if not nodes:
@@ -87,10 +86,3 @@ def _table(report: NodeReport) -> object:
         outcome = f"{one.outcome} (before)" if one.is_repeat else one.outcome
         table.add_row(one.dataset, outcome, str(len(one.batch_ids)), *(f"{count:,}" for count in counts))
     return table
-
-
-def _date(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--night {text!r} is not a date: write yyyy-mm-dd") from None

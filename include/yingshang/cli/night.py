@@ -5,18 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from yingshang.errors import UsageError, YingshangError
+from yingshang.cli.options import date_option
+from yingshang.errors import YingshangError
 
 console = Console()
 
 
 def command(
-    night: str = typer.Option(..., help="business date, yyyy-mm-dd"),
+    night: Annotated[dt.date, date_option("business date")],
     parallel: int = typer.Option(4, min=1, max=32, help="nodes read at once"),
     full: bool = typer.Option(False, "--full", help="build the marts from nothing"),
 ) -> None:
@@ -26,7 +28,7 @@ def command(
 
     keep_access()
     run_id = f"cli:{uuid.uuid4()}"
-    opened = ingest.open_night(_date(night), run_id)
+    opened = ingest.open_night(night, run_id)
     tasks = [(system, node) for system, levels in opened.nodes.items() for codes in levels.values() for node in codes]
     failures: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -46,7 +48,7 @@ def command(
     try:
         ingest.close_night(run_id)
         console.print(quality.run_landing_gate(run_id))
-        built = publish.build(_date(night), run_id, full=full)
+        built = publish.build(night, run_id, full=full)
         if built.build_id is None:
             console.print(built.reason)
         else:
@@ -60,10 +62,3 @@ def command(
             console.print(f"[yellow]no report:[/] {error}", highlight=False, soft_wrap=True)
         raise
     console.print(f"report: {report.write_report(run_id, publish.announce(run_id)).path}", soft_wrap=True)
-
-
-def _date(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"--night {text!r} is not a date: write yyyy-mm-dd") from error

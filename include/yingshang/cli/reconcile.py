@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yingshang.cli.options import AsJson, Datasets, Nodes, System
 from yingshang.errors import UsageError, YingshangError
 
 if TYPE_CHECKING:
@@ -26,13 +27,9 @@ LEAST_WIDTH = 150
 
 
 def command(
-    system: Annotated[str, typer.Option(help="Source system, such as trading.")] = "",
-    node: Annotated[
-        list[str] | None, typer.Option(help="6-digit code of a node; may be repeated. Without it: all.")
-    ] = None,
-    dataset: Annotated[
-        list[str] | None, typer.Option(help="Dataset, such as lot; may be repeated. Without it: all.")
-    ] = None,
+    system: System = "",
+    node: Nodes = None,
+    dataset: Datasets = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare, and write nothing.")] = False,
     accept_deletes: Annotated[
         int | None, typer.Option(help="Close the rows that this blocked comparison found gone; see --list.")
@@ -40,7 +37,7 @@ def command(
     reason: Annotated[str, typer.Option(help="Why they may be closed; kept with the comparison.")] = "",
     listed: Annotated[bool, typer.Option("--list", help="Only list the comparisons that wait for a word.")] = False,
     run_id: Annotated[str, typer.Option(help="Go on with this run: what it has compared is not compared again.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare what is visible here with what the sources have now, and repair it. Look at --dry-run first.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yingshang.cli.options import Datasets, Nodes, System, date_option
 from yingshang.errors import UsageError, YingshangError
 
 if TYPE_CHECKING:
@@ -22,16 +23,12 @@ LEAST_WIDTH = 140
 
 
 def command(
-    system: Annotated[str, typer.Option(help="Source system, such as trading.")],
-    night: Annotated[str, typer.Option(help="Business date, yyyy-mm-dd.")] = "",
-    first: Annotated[str, typer.Option("--from", help="First night of a range, yyyy-mm-dd.")] = "",
-    last: Annotated[str, typer.Option("--to", help="Last night of a range, yyyy-mm-dd.")] = "",
-    dataset: Annotated[
-        list[str] | None, typer.Option(help="Dataset, such as lot; may be repeated. Without it: all.")
-    ] = None,
-    node: Annotated[
-        list[str] | None, typer.Option(help="6-digit code of a node; may be repeated. Without it: all.")
-    ] = None,
+    system: System,
+    night: Annotated[dt.date | None, date_option("Business date.")] = None,
+    first: Annotated[dt.date | None, date_option("First night of a range.", "--from")] = None,
+    last: Annotated[dt.date | None, date_option("Last night of a range.", "--to")] = None,
+    dataset: Datasets = None,
+    node: Nodes = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="What is read takes the place of what was read before, once admitted.")
     ] = False,
@@ -107,16 +104,11 @@ def _say_plan(console: Console, plan: Sequence[PlannedRead]) -> None:
     console.print("nothing was read: run it again without --dry-run")
 
 
-def _nights(night: str, first: str, last: str) -> list[dt.date]:
+def _nights(night: dt.date | None, first: dt.date | None, last: dt.date | None) -> list[dt.date]:
     from yingshang.ingest.reload import nights_between
 
-    if bool(night) == bool(first or last) or bool(first) != bool(last):
-        raise UsageError("give --night, or --from and --to")
-    return nights_between(_date(first or night, "--from" if first else "--night"), _date(last or night, "--to"))
-
-
-def _date(text: str, option: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{option} {text!r} is not a date: write yyyy-mm-dd") from None
+    if night and not first and not last:
+        return [night]
+    if first and last and not night:
+        return nights_between(first, last)
+    raise UsageError("give --night, or --from and --to")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yingshang.cli.options import date_option
 from yingshang.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def command(
     system: Annotated[str | None, typer.Option(help="Source system, such as trading.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset, such as lot or trading.lot.")] = None,
     node: Annotated[str | None, typer.Option(help="6-digit code of a node.")] = None,
-    night: Annotated[str, typer.Option(help="Business date of the batches, yyyy-mm-dd.")] = "",
+    night: Annotated[dt.date | None, date_option("Business date of the batches.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be loaded.")] = False,
 ) -> None:
     """Check quarantined rows against today's contract, load those that keep it, and run the landing gate on them.
@@ -42,7 +43,7 @@ def command(
         if system not in (None, of):
             raise UsageError(f"--dataset {of}.{dataset} is none of the system {system}")
         system = of
-    selection = Selection(tuple(batch or ()), system, dataset, node, _date(night) if night else None)
+    selection = Selection(tuple(batch or ()), system, dataset, node, night)
     require_some(selection)
     console = Console(highlight=False, soft_wrap=True)
     with console.status("replaying"):
@@ -90,10 +91,3 @@ def _say(console: Console, report: ReplayReport, dry_run: bool) -> None:
             f"{report.samples:,} quarantined rows are samples of batches that failed as a whole: they are not replayed,"
             " their night is to be read again (yingshang reload)"
         )
-
-
-def _date(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--night {text!r} is not a date: write yyyy-mm-dd") from None

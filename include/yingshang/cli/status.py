@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from yingshang.cli.options import AsJson
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -27,7 +29,7 @@ SHOWN_BATCHES = 20
 def command(
     nights: int = typer.Option(7, "--nights", min=1, help="How many runs to show."),
     everything: bool = typer.Option(False, "--all", help="Show every provision, not only those behind."),
-    as_json: bool = typer.Option(False, "--json", help="Write all of it as JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Show nights, provisions and their ages, and the live publication. Times are Asia/Shanghai."""
     from rich.console import Console

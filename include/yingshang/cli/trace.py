@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from yingshang.cli.options import AsJson
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 def command(
     code: str = typer.Argument(..., help="UNIFIED_DEAL_CODE (统一交易标识码), or BID_SECTION_CODE of a lot."),
-    as_json: bool = typer.Option(False, "--json", help="Write JSON instead of tables."),
+    as_json: AsJson = False,
 ) -> None:
     """Show where the published figures of a deal come from."""
     import dataclasses
