@@ -43,12 +43,24 @@ select
 from marts.fct_transaction
 """
 NIGHTS = """
+with checks as (
+    select run_id, count(*) filter (where holds) as passed, count(*) as every
+    from (
+        select run_id, bool_and(is_success) as holds
+        from (
+            select distinct on (run_id, stage, suite, expectation, batch_id) *
+            from ops.check_result order by run_id, stage, suite, expectation, batch_id, result_id desc
+        ) newest
+        group by run_id, stage, severity, suite, expectation
+    ) one
+    group by run_id
+)
 select
     r.night::text,
     count(distinct p.node_code) filter (where p.outcome in ('loaded', 'nothing_to_send')),
     count(distinct p.node_code),
-    (select count(*) from ops.check_result c where c.run_id = r.run_id and c.is_success),
-    (select count(*) from ops.check_result c where c.run_id = r.run_id),
+    coalesce((select c.passed from checks c where c.run_id = r.run_id), 0),
+    coalesce((select c.every from checks c where c.run_id = r.run_id), 0),
     (select to_char(max(b.published_at), 'YYYY-MM-DD HH24:MI:SS') from ops.publication b where b.run_id = r.run_id)
 from ops.night_run r left join ops.provision_run p using (run_id)
 group by r.run_id, r.night order by r.opened_at

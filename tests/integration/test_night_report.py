@@ -184,6 +184,38 @@ def test_the_report_compares_with_the_night_before_and_names_what_fell(warehouse
     assert index.index(str(NEXT)) < index.index(str(NIGHT))
 
 
+def test_a_gate_that_ran_again_counts_once(warehouse, night, builder) -> None:
+    one = publisher(builder)
+    built = one.build(NIGHT, night)
+    one.audit(built.build_id)
+    one.publish(built.build_id, night)
+    before = sum(every for _, every in announce(night).checks.values())
+    with warehouse.connect("ingest") as db:
+        first, second = (row[0] for row in db.execute("select batch_id from ops.batch order by 1"))
+        again = (("rows", False, None), ("codes", False, first), ("codes", False, second), ("rows", True, None))
+        ledger.insert_check_results(
+            db,
+            [
+                ledger.CheckResult(
+                    stage="landing",
+                    suite="lot",
+                    expectation=rule,
+                    severity="warn",
+                    is_success=holds,
+                    run_id=night,
+                    batch_id=batch,
+                    message=rule,
+                )
+                for rule, holds, batch in again
+            ],
+        )
+    said = announce(night)
+    assert said.checks["landing"] == [1, 2], "rows holds by its newest result; codes fails, of two batches"
+    assert f" of {before + 2} checks passed" in str(said)
+    assert said.warnings == ("codes", "codes")
+    assert "landing 入库 warn 1 1" in text(write_report(night, said).path)
+
+
 def test_a_later_publication_of_the_same_night_keeps_the_earlier_report(warehouse, night, builder) -> None:
     one = publisher(builder)
     unpublished = write_report(night).path

@@ -4,7 +4,7 @@ import datetime as dt
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -22,7 +22,7 @@ class Announcement:
     Attributes:
         is_new: this run has published; otherwise the publication is an earlier one.
         rows: mart -> rows that readers see.
-        checks: checks of the run and of its build by ``stage``: [passed, all].
+        checks: checks of the run and of its build by ``stage``: [passed, all]. A gate that ran again counts once.
         warnings: messages of failed checks that only warn.
     """
 
@@ -64,16 +64,9 @@ def _announcement(conn: psycopg.Connection[Any], run_id: str, done: Publication 
     published_by = conn.execute(
         "select run_id from ops.publication where publication_id = %s", (done.publication_id,)
     ).fetchone()
-    checks = conn.execute(
-        "select stage, count(*) filter (where is_success), count(*) from ops.check_result"
-        " where run_id = %(run)s or build_id = %(build)s group by stage order by stage",
-        {"run": run_id, "build": done.build_id},
-    ).fetchall()
-    warnings = conn.execute(
-        "select coalesce(message, suite || ': ' || expectation) from ops.check_result"
-        " where (run_id = %(run)s or build_id = %(build)s) and not is_success and severity = 'warn' order by result_id",
-        {"run": run_id, "build": done.build_id},
-    ).fetchall()
+    asked = {"run": run_id, "build": done.build_id}
+    checks = conn.execute(_CHECKS, asked).fetchall()
+    warnings = conn.execute(_WARNINGS, asked).fetchall()
     return Announcement(
         run_id=run_id,
         is_new=bool(published_by and published_by[0] == run_id),
@@ -86,3 +79,34 @@ def _announcement(conn: psycopg.Connection[Any], run_id: str, done: Publication 
         checks={stage: [passed, every] for stage, passed, every in checks},
         warnings=tuple(one[0] for one in warnings),
     )
+
+
+NEWEST_RESULTS: LiteralString = """
+    select distinct on (stage, suite, expectation, batch_id) *
+    from ops.check_result
+    where run_id = %(run)s or build_id = %(build)s
+    order by stage, suite, expectation, batch_id, result_id desc
+"""
+"""The last word of each check (on each batch that it refused) of a run and of a build: a gate may run several times."""
+
+_CHECKS: LiteralString = (
+    "with results as ("  # noqa: S608 - our own text
+    + NEWEST_RESULTS
+    + """)
+select stage, count(*) filter (where holds), count(*)
+from (
+    select stage, bool_and(is_success) as holds from results group by stage, severity, suite, expectation
+) as checks
+group by stage
+order by stage
+"""
+)
+
+_WARNINGS: LiteralString = (
+    "with results as ("
+    + NEWEST_RESULTS
+    + """)
+select coalesce(message, suite || ': ' || expectation)
+from results where not is_success and severity = 'warn' order by result_id
+"""
+)

@@ -12,7 +12,7 @@ from yingshang import errors
 from yingshang.contracts import load_contracts
 from yingshang.contracts.registry import load_registry
 from yingshang.errors import UsageError
-from yingshang.publish.announcement import Announcement
+from yingshang.publish.announcement import NEWEST_RESULTS, Announcement
 from yingshang.publish.ledger import failed_nodes
 from yingshang.quality.results import UNMEASURED, drifted_columns
 from yingshang.quality.status import LivePublication, live_publication, waiting_batches
@@ -272,16 +272,9 @@ where p.run_id = %(run)s and p.outcome in ('failed', 'not_provided')
 order by p.system, p.node_code, p.dataset
 """
 
-_RESULTS: LiteralString = """
-    select distinct on (stage, suite, expectation, batch_id) *
-    from ops.check_result
-    where run_id = %(run)s or build_id = %(build)s
-    order by stage, suite, expectation, batch_id, result_id desc
-"""
-
 _CHECKED: LiteralString = (
     "with results as ("  # noqa: S608 - our own text
-    + _RESULTS
+    + NEWEST_RESULTS
     + """)
 select
     stage, severity, count(*) filter (where is_failed = false) as passed, count(*) filter (where is_failed) as failed
@@ -296,7 +289,7 @@ order by array_position(array['landing', 'dbt', 'publish'], stage), severity
 
 _FAILED: LiteralString = (
     "with results as ("
-    + _RESULTS
+    + NEWEST_RESULTS
     + """)
 select
     stage, severity, suite, expectation, batch_id,
