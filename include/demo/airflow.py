@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -53,7 +54,7 @@ class Airflow:
             "AIRFLOW__CORE__DAGS_FOLDER": str(config.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": EXECUTOR,
-            "AIRFLOW__CORE__PARALLELISM": "8",
+            "AIRFLOW__CORE__PARALLELISM": "12",
             "AIRFLOW__CORE__NUM_DAG_RUNS_TO_RETAIN_RENDERED_FIELDS": "0",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__FERNET_KEY": self._secret("fernet"),
@@ -70,8 +71,9 @@ class Airflow:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt"),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "300",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0",
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
@@ -114,7 +116,9 @@ class Airflow:
 
     def state(self, run_id: str) -> str:
         """State of a run: queued, running, success or failed."""
-        return str(self.call("GET", f"/api/v2/dags/nightly/dagRuns/{run_id}")["state"])
+        # by the list: asked for one run, Airflow loads each of its task instances to name the DAG's versions
+        answer = self.call("GET", f"/api/v2/dags/nightly/dagRuns?{urlencode({'run_id_pattern': run_id})}")
+        return str(answer["dag_runs"][0]["state"])
 
     def task_state(self, run_id: str, task_id: str) -> str:
         """State of an unmapped task of a run."""
