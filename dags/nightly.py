@@ -111,6 +111,7 @@ def ingest_system(system: str) -> Any:
                 pool=f"source_{level}",
                 outlets=[Asset(f"yingshang://raw/{system}")],
                 map_index_template="{{ task.op_kwargs['node_code'] }}",
+                do_xcom_push=False,  # the ledger has it, and its log; each field would be a call of the API of its own
             )
             def ingest(system: str, node_code: str) -> dict[str, Any]:
                 return steps.ingest_node(system, node_code, get_current_context()["dag_run"].run_id)
