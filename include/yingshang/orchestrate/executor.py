@@ -52,7 +52,7 @@ MODULES = (
     "yingshang.publish",
 )
 
-ROUND_SECONDS = 0.5
+ROUND_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
