@@ -56,6 +56,7 @@ BY_NAME: Mapping[str, tuple[str, str]] = {
     "session_date": _DAY,
     "raised_date": _DAY,
     "month_start_date": _DAY,
+    "year_start_date": _DAY,
 }
 HEAD = """\
 # Star schema

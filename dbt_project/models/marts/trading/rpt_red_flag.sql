@@ -363,5 +363,7 @@ with
         from hits
     )
 
+-- the days that are asked for lie together
 select *
 from final
+order by raised_date

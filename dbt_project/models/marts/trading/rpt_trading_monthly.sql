@@ -1,4 +1,11 @@
-{{ config(indexes=[{"columns": ["month_start_date", "node_code", "type_code"]}]) }}
+{{
+    config(
+        indexes=[
+            {"columns": ["month_start_date", "node_code", "type_code"]},
+            {"columns": ["node_code", "month_start_date"]},
+        ]
+    )
+}}
 
 with
     lots as (select * from {{ ref("fct_transaction") }}),
@@ -34,5 +41,7 @@ with
         group by date_trunc('month', created_date)::date, node_code, region_code, type_code
     )
 
+-- the rows of a node lie together
 select *
 from final
+order by node_code, month_start_date
