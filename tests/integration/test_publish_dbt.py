@@ -9,6 +9,7 @@ from tests.support.publishing import MARTS, NIGHT, Verdict, cycle, eight_readers
 from yingshang.errors import BuildError
 from yingshang.publish.dbt_runner import DbtBuilder
 
+PERSON = "王小明 13900001111"
 TINY = Path(__file__).parent / "tiny_dbt"
 
 
@@ -105,6 +106,24 @@ def test_a_failed_model_is_named_and_nothing_is_published(warehouse, project) ->
             conn.execute("select node_id, status from ops.dbt_result where build_id = 2 and status = 'error'")
         ) == {"model.tiny.fct_offer": "error"}
     assert builds_of_rows(warehouse) == {1: 40}
+
+
+def test_a_value_that_a_model_could_not_cast_reaches_no_log(warehouse, project, capfd, caplog) -> None:
+    one = dbt_publisher(project)
+    with warehouse.admin() as admin:
+        admin.execute("alter table raw.tiny add column title text default '1'")
+        admin.execute("insert into raw.tiny values (41, 1, 0, %s)", (f'the "petition" of {PERSON}',))
+    edit(project, "visible.sql", "select ", "select title, ")
+    edit(project, "fct_offer.sql", "v.amount_yuan::", "v.title::")
+    with pytest.raises(BuildError, match=r'tiny\.fct_offer: .*invalid input syntax for type numeric: "…"') as failed:
+        one.build(NIGHT, "test")
+    with warehouse.admin() as admin:
+        told = admin.execute("select message from ops.dbt_result union all select error from ops.build").fetchall()
+    said = capfd.readouterr()
+    left = [file for file in (warehouse.state / "dbt").rglob("*") if file.is_file()]
+    assert any(file.name == "dbt.log" and "invalid input syntax" in file.read_text() for file in left)
+    assert PERSON.encode() not in b"".join(file.read_bytes() for file in left)
+    assert PERSON not in f"{failed.value} {told} {said.out} {said.err} {caplog.text}"
 
 
 def test_a_failed_data_test_stops_the_build_and_is_a_check_result(warehouse, project) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 from yingshang import secrets
 from yingshang.contracts import Contract, load_contracts
 from yingshang.errors import BuildError, CredentialError
+from yingshang.publish.dbt_log import dbt_log, without_values
 from yingshang.publish.model import SLOTS, Build, BuildOutcome, Check, NodeResult, Plan, SlotName
 from yingshang.settings import settings
 from yingshang.warehouse.rights import MartRights, read_rights
@@ -184,11 +185,15 @@ class DbtBuilder:
             *("--project-dir", str(self._project), "--profiles-dir", str(self._project), "--target", target),
             *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
         ]
-        quiet = ["--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
+        # Its own console and file would quote rows: the callback writes the file.
+        silent = ["--log-level", "none", "--log-level-file", "none"]
+        quiet = ["--quiet", *silent, "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
         profile = {} if is_offline else _profile_variables()
         own = profile | _registry_variables(self._project) | {SCHEMA_VARIABLE: schema}
-        with _environment(own | dict(variables or {})):
-            return dbtRunner(manifest=self._manifest).invoke([*quiet, *arguments, *common])
+        with _environment(own | dict(variables or {})), dbt_log(folder / "logs") as write:
+            answer = dbtRunner(manifest=self._manifest, callbacks=[write]).invoke([*quiet, *arguments, *common])
+        (folder / "target" / "run_results.json").unlink(missing_ok=True)  # ops.dbt_result has it, without values
+        return answer
 
     def _folder(self, schema: str) -> Path:
         return self._state / schema
@@ -323,11 +328,11 @@ def _failures(results: Iterable[NodeResult]) -> str:
 
 
 def _one_line(error: BaseException | None) -> str:
-    return " ".join(str(error).split())[:MESSAGE_LENGTH] if error else "dbt did not say why: see its log"
+    return _shortened(error) or "dbt did not say why: see its log"
 
 
 def _shortened(message: object) -> str | None:
-    return " ".join(str(message).split())[:MESSAGE_LENGTH] if message else None
+    return " ".join(without_values(str(message)).split())[:MESSAGE_LENGTH] if message else None
 
 
 def _profile_variables() -> dict[str, str]:
