@@ -1,12 +1,13 @@
 """Fixtures of the fault suite: workers to kill, a scene whose truth is known, and the lines of the table."""
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from tests.conftest import Warehouse
-from tests.support.faults import NEIGHBOUR, VICTIM, Scene
+from tests.support.faults import NEIGHBOUR, VICTIM, PgNode, Scene
 from tests.support.faults_city import HttpNode
 from tests.support.faults_nights import County
 from tests.support.faults_table import PROPERTY, Tally
@@ -52,6 +53,16 @@ def pair(scene: Scene, pg_server: Cluster) -> Scene:
     scene.postgres(VICTIM, pg_server)
     scene.whole_night()
     return scene
+
+
+@pytest.fixture
+def victim(scene: Scene, pg_server: Cluster) -> PgNode:
+    """A published first night of 100 lots, the newest at noon of the night."""
+    scene.postgres(NEIGHBOUR, pg_server)
+    made = scene.postgres(VICTIM, pg_server, rows=100)
+    made.add(1, f"{scene.night + dt.timedelta(days=1):%Y%m%d}120000")
+    scene.whole_night()
+    return made
 
 
 @pytest.fixture

@@ -3,37 +3,15 @@
 Windows cannot see it; that is shown first, as lost or doubled rows. Then the sources are compared with what is here.
 """
 
-import datetime as dt
-
 import pytest
 from psycopg import sql
-from tests.support.faults import NEIGHBOUR, VICTIM, PgNode, Scene
+from tests.support.faults import VICTIM, PgNode, Scene
+from tests.support.faults_nights import a_night
 from tests.support.faults_table import ROUNDS, Cost, Tally
 from tests.support.ingest import bid, lot
 from tests.support.visible import live_rows
 
-from localpg import Cluster
-from yingshang.contracts import load_contracts
 from yingshang.ingest.reconcile import NodeComparison, acceptance, reconcile_node
-
-ROWS = 100
-
-
-@pytest.fixture
-def victim(scene: Scene, pg_server: Cluster) -> PgNode:
-    """A published first night of 100 lots, the newest at noon of the night."""
-    scene.postgres(NEIGHBOUR, pg_server)
-    made = scene.postgres(VICTIM, pg_server, rows=ROWS)
-    made.add(1, f"{scene.night + dt.timedelta(days=1):%Y%m%d}120000")
-    scene.whole_night()
-    return made
-
-
-def a_night(scene: Scene, victim: PgNode) -> None:
-    """The next night: new lots at noon. What the victim has done in silence is not seen."""
-    scene.open()
-    victim.add(2, scene.stamp("120000"))
-    assert scene.ingest() == {}
 
 
 def reconciled(scene: Scene, *, accept_of: int | None = None) -> NodeComparison:
@@ -133,9 +111,7 @@ def test_forty_percent_gone_at_once_change_nothing_until_a_person_says_so(
 def test_a_key_that_becomes_another_closes_the_old_one_and_leaves_no_orphan(
     scene: Scene, victim: PgNode, tally: Tally
 ) -> None:
-    contract = load_contracts()["trading.bid"]
-    columns = ", ".join(f"{c.name.lower()} {'numeric' if c.kind == 'decimal' else 'varchar'}" for c in contract.columns)
-    victim.source.execute(f"create table {contract.table.lower()} ({columns})")
+    victim.source.create("bid")
     victim.source.insert("bid", *(bid(number, node=VICTIM) for number in range(1, 21)))
     victim.source.insert("bid", bid(21, node=VICTIM, stamp=scene.stamp("120000")))
     scene.fleet.add(VICTIM, "postgres", "bid")

@@ -8,11 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import TEMPLATE, use_state
-from tests.support.dbt_models import Models
+from tests.support.dbt_models import Models, profile_variables
 from tests.support.raw_log import RawLog
 
 from localpg import Cluster
-from yingshang.secrets import connection as saved_connection
 
 DATABASE, SEEDED = "models", "models_seeded"
 """One name for the database of every test: dbt parses anew whenever the environment of its profile changes."""
@@ -42,14 +41,7 @@ def models_server(
     """A warehouse whose slots have their seeds, to copy; dbt has parsed the project for both."""
     with pytest.MonkeyPatch.context() as patch:
         use_state(patch, warehouse_template)
-        transform = saved_connection("warehouse_transform")
-    environment = {
-        "YINGSHANG_DBT_HOST": str(transform.host),
-        "YINGSHANG_DBT_PORT": str(transform.port),
-        "YINGSHANG_DBT_USER": str(transform.login),
-        "YINGSHANG_DBT_PASSWORD": str(transform.password),
-        "YINGSHANG_DBT_DBNAME": DATABASE,
-    }
+        environment = profile_variables(DATABASE)
     found = ModelsServer(pg_server, environment, tmp_path_factory.mktemp("dbt"))
     found.make(DATABASE, TEMPLATE)
     with found.connect() as connection:

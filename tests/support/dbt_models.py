@@ -13,6 +13,8 @@ import psycopg
 from psycopg import sql
 from tests.support.raw_log import FIRST_NIGHT
 
+from yingshang import secrets
+
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 
 
@@ -23,6 +25,18 @@ def _names(folder: str) -> tuple[str, ...]:
 MARTS = _names("marts")
 COMPARED = (*MARTS, *_names("intermediate"))
 """Tables that a build leaves: what night by night must equal what from nothing."""
+
+
+def profile_variables(dbname: str = "") -> dict[str, str]:
+    """Where dbt finds the warehouse of this process; ``dbname``: another database of its server."""
+    transform = secrets.connection("warehouse_transform")
+    return {
+        "YINGSHANG_DBT_HOST": str(transform.host),
+        "YINGSHANG_DBT_PORT": str(transform.port),
+        "YINGSHANG_DBT_USER": str(transform.login),
+        "YINGSHANG_DBT_PASSWORD": str(transform.password),
+        "YINGSHANG_DBT_DBNAME": dbname or transform.path.lstrip("/"),
+    }
 
 
 @dataclass

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from tests.support.ingest import NIGHT, Fleet, PgSource, admit_all, lot, pg_sour
 from localpg import Cluster
 from yingshang.errors import YingshangError
 from yingshang.ingest import ingest_node, open_night
+from yingshang.publish.machine import Publisher
 from yingshang.settings import settings
 from yingshang.warehouse import PgConnection, ledger
 
@@ -108,6 +110,7 @@ class Scene(contextlib.ExitStack):
         self.sources: dict[str, Source] = {}
         self.night = NIGHT - dt.timedelta(days=1)
         self.run_id = ""
+        self.publisher: Callable[[], Publisher] = lot_publisher
         self.published: Counter[Lot] = Counter()
         """What readers are to see now."""
 
@@ -178,7 +181,7 @@ class Scene(contextlib.ExitStack):
 
     def publish_admitted(self, *, without: Iterable[str] = ()) -> None:
         """As :meth:`publish`, of what the landing gate has admitted and nothing else."""
-        publisher = lot_publisher()
+        publisher = self.publisher()
         built = publisher.build(self.night, self.run_id)
         publisher.audit(built.build_id)
         publisher.publish(built.build_id, self.run_id)
@@ -263,24 +266,26 @@ class Scene(contextlib.ExitStack):
 
     def waits(self, query: str, dsn: str | None = None) -> Callable[[], bool]:
         """Whether a back end waits for a lock with a statement like ``query``."""
+        return self.sees(
+            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+            " and query ilike %s limit 1",
+            query,
+            dsn=dsn,
+        )
 
-        def seen() -> bool:
-            with psycopg.connect(dsn or self.warehouse.dsn) as watcher:
-                row = watcher.execute(
-                    "select count(*) from pg_stat_activity where datname = current_database()"
-                    " and wait_event_type = 'Lock' and query ilike %s",
-                    (query,),
-                ).fetchone()
-            return row is not None and row[0] > 0
-
-        return seen
+    def sees(self, query: str, *values: Any, dsn: str | None = None) -> Callable[[], bool]:
+        """Whether a query has a row; one connection asks, again and again."""
+        watcher = self.enter_context(contextlib.closing(psycopg.connect(dsn or self.warehouse.dsn, autocommit=True)))
+        return lambda: watcher.execute(query, values or None).fetchone() is not None
 
     def orphans_end(self) -> None:
         """Wait until the back ends of killed processes are gone: they look for their clients each second."""
-        names = "application_name like 'yingshang%%' and datname = current_database()"
-        deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=15)
-        while self.ask(f"select count(*) from pg_stat_activity where {names}") != [(0,)]:
-            assert dt.datetime.now(dt.UTC) < deadline, "a back end outlives its client"
+        names = "application_name like 'yingshang%' and datname = current_database()"
+        deadline = time.monotonic() + 60
+        with self.warehouse.admin() as admin:
+            while admin.execute(f"select from pg_stat_activity where {names} limit 1").fetchone():
+                assert time.monotonic() < deadline, "a back end outlives its client"
+                time.sleep(0.01)
 
 
 # --- the checker's parts ----------------------------------------------------------------------------------------------

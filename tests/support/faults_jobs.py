@@ -19,6 +19,13 @@ def ingest_with_small_files(node_code: str, run_id: str, most_bytes: str) -> Non
     ingest(node_code, run_id)
 
 
+def reconcile(node_code: str, run_id: str) -> None:
+    """Compare one node of trading, and repair it."""
+    from yingshang.ingest.reconcile import reconcile_node
+
+    reconcile_node("trading", node_code, run_id)
+
+
 def gate(run_id: str) -> None:
     """The landing gate."""
     from yingshang.quality import run_landing_gate

@@ -32,6 +32,13 @@ def busy_night(scene: Scene, rows: int = 5) -> None:
             )
 
 
+def a_night(scene: Scene, victim: PgNode) -> None:
+    """The next night: the victim has new lots at noon. What it has done in silence is not seen."""
+    scene.open()
+    victim.add(2, scene.stamp("120000"))
+    assert scene.ingest() == {}
+
+
 def refused(scene: Scene, kind: type[YingshangError], *named: str) -> None:
     """Nothing of the victim loads, in words that name it; the province publishes without it and says so."""
     failed = scene.ingest()

@@ -83,7 +83,7 @@ class Worker:
             self.returncode = None if status == RUNNING else status
         return self.returncode is None
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = 180) -> int:
         deadline = time.monotonic() + seconds
         while self.is_running():
             assert time.monotonic() < deadline, f"process {self.pid} still runs; it said: {self.said()}"
@@ -97,13 +97,13 @@ class Worker:
             os.kill(self.pid, signal.SIGKILL)
         return self.wait(10) == -signal.SIGKILL
 
-    def wait_until(self, happened: Callable[[], bool], seconds: float = 30) -> None:
+    def wait_until(self, happened: Callable[[], bool], seconds: float = 120) -> None:
         """Wait for what is seen from outside; fails when the child ends before."""
         deadline = time.monotonic() + seconds
         while not happened():
             assert self.is_running(), f"it ended ({self.returncode}) before: {self.said()}"
             assert time.monotonic() < deadline, f"it never happened: {self.said()}"
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     def said(self) -> str:
         return self.log.read_text()[-2000:] if self.log.exists() else ""

@@ -150,6 +150,15 @@ class PgSource:
     dsn: str
     contracts: Mapping[str, Contract]
 
+    def create(self, dataset: str) -> None:
+        """Its table, with no row."""
+        contract = self.contracts[dataset_name(dataset)]
+        columns = ", ".join(
+            f"{column.name.lower()} {'numeric' if column.kind == 'decimal' else 'varchar'}"
+            for column in contract.columns
+        )
+        self.execute(f"create table {contract.table.lower()} ({columns})")
+
     def insert(self, dataset: str, *rows: Mapping[str, Any]) -> None:
         contract = self.contracts[dataset_name(dataset)]
         with psycopg.connect(self.dsn) as connection, connection.cursor() as cursor:
@@ -184,12 +193,7 @@ def pg_source(cluster: Cluster, name: str, *datasets: str, clock: str = CLOCK) -
         admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     source = PgSource(cluster.superuser_dsn(name), contracts)
     for dataset in datasets:
-        contract = contracts[dataset_name(dataset)]
-        columns = ", ".join(
-            f"{column.name.lower()} {'numeric' if column.kind == 'decimal' else 'varchar'}"
-            for column in contract.columns
-        )
-        source.execute(f"create table {contract.table.lower()} ({columns})")
+        source.create(dataset)
     source.set_clock(clock)
     try:
         yield source
