@@ -109,11 +109,12 @@ def test_a_reconciliation_of_an_api_killed_while_it_is_read_whole_converges(
     for number in range(ROUNDS):
         with tally.strike("while an API is read whole") as strike:
             grow(scene, city, monkeypatch)
+            city.rows[5]["DATA_TIMESTAMP"] = scene.stamp("013000")
             assert scene.ingest() == {}
             scene.publish()
             city.rows[:5] = []
             city.rows[0]["BID_SECTION_NAME"] = f"改{scene.night}"
-            city.rows += [lot(100 * number + n, stamp=scene.stamp("013000")) for n in range(101, 106)]
+            city.rows += [lot(100 * number + n, stamp=scene.stamp("020000")) for n in range(101, 106)]
             there, go_on = threading.Event(), threading.Event()
 
             def wait(page: int, _: object) -> None:
