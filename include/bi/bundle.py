@@ -20,8 +20,15 @@ NOT_CACHED = -1
 COLOURS = "supersetColors"
 GRADIENT = "schemeBlues"
 PAGE = 20
-CSS = ".dashboard th, .dashboard td, .dashboard .header-title { word-break: keep-all; }"
-"""Chinese words in headings are not broken in two."""
+CSS = """
+.dashboard th, .dashboard td, .dashboard .header-title { word-break: keep-all; }
+.ant-alert:has(.ant-typography[style*="pre-wrap"]) { padding: 4px 8px !important; }
+.ant-alert:has(.ant-typography[style*="pre-wrap"]) .ant-alert-icon { display: none !important; }
+.ant-alert:has(.ant-typography[style*="pre-wrap"]) .ant-alert-message { display: none !important; }
+.ant-alert .ant-typography[style*="pre-wrap"] { font: inherit !important; font-size: 12px !important; }
+"""
+"""Chinese words in headings are not broken in two. A sentence in place of a chart is the sentence, with no title above
+it: it has room in the smallest chart."""
 
 
 def identity(kind: str, name: str) -> str:

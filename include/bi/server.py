@@ -19,13 +19,13 @@ from demo.layout import DemoError, Layout, check_port, port_from
 from demo.processes import Service, wait_until
 from yingshang import secrets
 from yingshang.contracts.access import load_access
-from yingshang.errors import CredentialError, YingshangError
+from yingshang.errors import CredentialError, LoginRefused, YingshangError
 from yingshang.settings import settings
-from yingshang.warehouse import connect
-from yingshang.warehouse.connections import conn_id
+from yingshang.warehouse import Role, connect
+from yingshang.warehouse.connections import AnyRole, conn_id
 
 ADMIN = "admin"
-READER = "bi_reader"
+READER: Role = "bi_reader"
 THREADS = 8
 
 
@@ -174,20 +174,22 @@ def _wanted(users: list[User]) -> dict[str, Any]:
     }
 
 
-def check_published() -> None:
-    """Refuse to show what is not there.
+def check_published(role: AnyRole = READER) -> None:
+    """Refuse to show what is not there, to the one who asks.
 
     Raises:
         DemoError: no warehouse, or none that answers, or nothing is published in it.
     """
     try:
-        with connect("bi_reader", autocommit=True) as reader:
+        with connect(role, autocommit=True) as reader:
             row = reader.execute("select 1 where to_regclass('marts.publication') is not null").fetchone()
             published = row and reader.execute("select 1 from marts.publication").fetchone()
+    except LoginRefused as error:
+        raise DemoError(f"no warehouse to show: {error}") from error
     except YingshangError as error:
         raise DemoError(f"no warehouse to show: {error}. Is the demo running? `make demo` starts it") from error
     if not published:
-        raise DemoError("the warehouse has published nothing yet: run a night first (`make demo`)")
+        raise DemoError("the warehouse has published nothing yet (尚未发布): run a night first (`make demo`)")
 
 
 def _login(role: str) -> str | None:

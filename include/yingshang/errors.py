@@ -34,6 +34,10 @@ class CredentialError(TerminalError):
     """A connection or key is missing, or the source refuses it."""
 
 
+class LoginRefused(CredentialError):
+    """The warehouse refuses a login that we have a connection for."""
+
+
 class RejectLimitExceeded(TerminalError):
     """More rows of a batch break the contract than it tolerates; nothing of the batch loads."""
 

@@ -35,6 +35,8 @@ import numpy as np  # noqa: E402
 import psycopg  # noqa: E402
 from tests.support.bi_queries import bi_queries  # noqa: E402
 
+from bi.server import check_published  # noqa: E402
+from demo.layout import DemoError  # noqa: E402
 from yingshang.publish.model import Limits  # noqa: E402
 from yingshang.publish.session import publisher_session  # noqa: E402
 from yingshang.warehouse import dsn, session  # noqa: E402
@@ -84,6 +86,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.state:
         os.environ["YINGSHANG_STATE"] = str(arguments.state.resolve())
+    try:
+        check_published(arguments.conn)
+    except DemoError as error:
+        sys.exit(f"bench-bi: {error}")
     beside = whole_publication() if arguments.publish else flips(arguments.flip_every)
     with beside as done:
         measured = measure(dsn(arguments.conn), arguments.clients, arguments.seconds, arguments.pause)

@@ -15,6 +15,7 @@ import pytest
 from tests.support.contract_marts import publish_rows
 from tests.support.ocds import package_errors
 
+from yingshang import secrets
 from yingshang.cli.app import main
 from yingshang.errors import UsageError
 from yingshang.export import export_ocds, export_tables
@@ -172,7 +173,7 @@ def test_by_hand(marts, tmp_path, capsys) -> None:
     code, printed, said = cli("tables", "-o", out, "--mart", "dim_project", "--format", "csv")
     assert (code, printed) == (0, str(out)), said
     assert "1 rows of 1 marts" in said
-    assert "publication 7 of night 2024-08-13, 1 missing nodes" in said
+    assert said.endswith("publication 7 of night 2024-08-13, incomplete 不完整: missing trading of 210202")
     code, _, said = cli("tables", "-o", out)
     assert (code, "--overwrite" in said) == (2, True)
     assert cli("tables", "-o", out, "--overwrite", "--mart", "dim_division")[0] == 0
@@ -193,11 +194,52 @@ def test_by_hand(marts, tmp_path, capsys) -> None:
     assert (code, printed) == (0, str(tmp_path / "ocds")), said
     assert "left out: 1 lots with the unified deal code of another lot" in said
     assert "4 releases of 3 contracting processes in 3 packages" in said
+    assert "note: no lot" not in said
+
+
+def test_what_has_no_rows_is_named(marts, tmp_path, capsys) -> None:
+    with marts.admin() as admin:
+        admin.execute("truncate told.fct_transaction")
+    with pytest.raises(SystemExit):
+        main(["export", "tables", "-o", str(tmp_path / "out")])
+    named = "fct_bid, fct_contract, fct_transaction (无数据): their files have a head only"
+    assert f"note: no row is published of {named}" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["export", "ocds", "-o", str(tmp_path / "ocds")])
+    said = capsys.readouterr().err
+    assert "note: no lot of these industries is published that has a release (无数据)" in said
+    assert "0 releases of 0 contracting processes in 0 packages" in said
+
+
+@pytest.mark.parametrize("of", ["tables", "ocds"])
+def test_a_warehouse_that_is_gone_or_refuses_is_one_sentence(warehouse, tmp_path, capsys, monkeypatch, of) -> None:
+    def said() -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["export", of, "-o", str(tmp_path / "out")])
+        assert ended.value.code == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert not (tmp_path / "out").exists()
+        return " ".join(err.split())
+
+    uri = secrets.connection("warehouse_bi_reader").uri
+    monkeypatch.delenv("AIRFLOW_CONN_WAREHOUSE_BI_PUBLIC", raising=False)
+    monkeypatch.setattr("yingshang.export.snapshot.PUBLIC_ROLE", "bi_reader")
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_BI_READER", uri.replace("bi_reader:", "bi_reader:not-"))
+    line = said()
+    assert "refuses connection 'warehouse_bi_reader': its password has expired or was changed (口令已过期" in line
+    assert "`yingshang warehouse init` renews it" in line
+    assert "FATAL" not in line
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_BI_READER", "postgresql://nobody:secret-word@127.0.0.1:1/none")
+    line = said()
+    assert "error: the warehouse at 127.0.0.1:1/none does not answer (" in line
+    assert "check that PostgreSQL runs there" in line
+    assert "secret-word" not in line
 
 
 def test_before_the_first_publication_it_says_so(warehouse, tmp_path) -> None:
     for export in (export_tables, export_ocds):
-        with pytest.raises(UsageError, match="nothing has been published yet"):
+        with pytest.raises(UsageError, match=r"nothing has been published yet \(尚未发布\): run a night first"):
             export(tmp_path / "out")
 
 

@@ -29,7 +29,8 @@ create table {table} as select
     10::numeric as published_value, 'lots'::text as unit, 'greater'::text as rule,
     {value}::numeric as value, 10::numeric as expected_value,
     {value}::numeric as current_value, 'published'::text as basis,
-    case when {value} > 10 then 'holds' else 'differs' end as verdict, null::text as missing_node_codes,
+    case when {missing} <> '' then 'incomplete' when {value} > 10 then 'holds' else 'differs' end as verdict,
+    nullif({missing}, '') as missing_node_codes,
     0 as oldest_contribution_nights, {slot}::text as _slot, {build}::bigint as _build_id
 """
 LEVELS = """
@@ -45,6 +46,8 @@ class ReportedMarts(SqlBuilder):
 
     value = 12
     level = "A"
+    missing = ""
+    has_figures = True
 
     def _write(self, conn: psycopg.Connection, mart: str, build) -> None:
         query = {"rpt_published_figure": FIGURES, "rpt_source_scorecard": LEVELS}.get(mart)
@@ -53,8 +56,13 @@ class ReportedMarts(SqlBuilder):
             return
         table = sql.Identifier(build.slot, mart)
         conn.execute(sql.SQL("drop table if exists {}").format(table))
-        named = {"table": table, "value": self.value, "level": self.level, "slot": build.slot, "build": build.build_id}
+        named = {
+            "table": table, "value": self.value, "level": self.level, "missing": self.missing, "slot": build.slot,
+            "build": build.build_id,
+        }  # fmt: skip
         conn.execute(sql.SQL(query).format(**{k: v if k == "table" else sql.Literal(v) for k, v in named.items()}))
+        if not self.has_figures and mart == "rpt_published_figure":
+            conn.execute(sql.SQL("delete from {}").format(table))
         conn.execute(sql.SQL("alter table {} alter _slot set not null, alter _build_id set not null").format(table))
         conn.execute(sql.SQL("alter table {} add check (_slot = {})").format(table, sql.Literal(build.slot)))
 
@@ -102,7 +110,8 @@ def test_a_night_that_published_nothing_has_a_report_that_says_why_and_what_to_d
     assert "required:BID_SECTION_NAME (1)" in said
     assert "trading.lot 1 column that the contract does not name, missing BID_SECTION_NAME" in said
     assert "TimeoutError: see the log of its task" in said
-    assert "There are no figures: nothing that holds them has been published yet." in said
+    assert "Nothing has been published yet (尚未发布): readers have no marts. The first night that ends well" in said
+    assert "There are no figures (尚未发布): nothing that holds them has been published yet." in said
     for hidden in ("SECRET", "NEW_COLUMN", "alert("):
         assert hidden not in said, "what a source has written stays in the ledger"
 
@@ -214,6 +223,32 @@ def test_a_gate_that_ran_again_counts_once(warehouse, night, builder) -> None:
     assert f" of {before + 2} checks passed" in str(said)
     assert said.warnings == ("codes", "codes")
     assert "landing 入库 warn 1 1" in text(write_report(night, said).path)
+
+
+def test_an_incomplete_figure_and_an_empty_mart_are_said_in_words(warehouse, night, builder) -> None:
+    one = publisher(builder, audit=lambda build_id: Verdict(True))
+    builder.missing = "210600, 210700"
+    built = one.build(NIGHT, night)
+    one.audit(built.build_id)
+    one.publish(built.build_id, night)
+    written = write_report(night, announce(night))
+    assert written.headline.endswith("3 of 4 provisions arrived, 0 of 1 figures hold, 1 incomplete")
+    said = text(written.path)
+    assert "1 figures are incomplete 数字不完整: lots (210600, 210700 missing). Their values lack what these" in said
+    assert "incomplete 不完整 : 210600, 210700 missing" in said, "beside the number"
+    assert "No rows 无数据" not in said
+
+    builder.missing, builder.has_figures = "", False
+    with warehouse.connect("ingest") as db:
+        open_night(db, "run-2", NEXT)
+        ledger.close_night(db, "run-2", closed_at=CLOSED, is_quorum_met=True, verdict={})
+    built = one.build(NEXT, "run-2")
+    one.audit(built.build_id)
+    one.publish(built.build_id, "run-2")
+    said = text(write_report("run-2").path)
+    assert "There are no figures (无公布数字): publication 2 holds none." in said
+    assert "No rows 无数据: rpt_published_figure. Readers see these marts, and nothing in them" in said
+    assert "incomplete" not in said.split("The published figures")[1].split("What changed since")[0]
 
 
 def test_a_later_publication_of_the_same_night_keeps_the_earlier_report(warehouse, night, builder) -> None:

@@ -16,25 +16,25 @@ from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
 from superset.exceptions import SupersetErrorException
 
 NOT_PUBLISHED = (
-    "Nothing is published yet: the first night has not ended. Look again when it has; the administrator sees with"
-    " `yingshang status` how far it is. 尚未发布：首夜尚未结束，请稍后再看。"
+    "Nothing is published yet 尚未发布: the first night has not ended. Look again when it has; the administrator sees"
+    " with `yingshang status` how far it is. 首夜尚未结束，请稍后再看。"
 )
 UNREACHABLE = (
-    "The warehouse does not answer. Try again in some minutes; if it stays so, tell the administrator that PostgreSQL"
-    " is down or can't be reached. 数据仓库无法连接，请稍后重试或联系管理员。"
+    "The warehouse does not answer 数据仓库无法连接. Try again in some minutes; if it stays so, tell the administrator"
+    " that PostgreSQL is down or can't be reached. 请稍后重试，或联系管理员。"
 )
 REFUSED = (
-    "The warehouse refuses the login {login}: its password has expired or was changed, or its access has ended. Ask"
-    " the administrator to renew it and to run `make bi`. 数据仓库拒绝该账号登录：口令已过期或已更改，请联系管理员。"
+    "The warehouse refuses the login {login} 登录被拒绝: its password has expired or was changed, or its access has"
+    " ended. Ask the administrator to renew it and to run `make bi`. 口令已过期或已更改，请联系管理员。"
 )
-DENIED = "{said}: your login may not see it. Ask the administrator whether it should. 您的账号无权查看此数据。"
+DENIED = "{said} 无权查看: your login may not see it. Ask the administrator whether it should. 请联系管理员。"
 NO_SUCH_MART = (
     "There is no mart {mart} in what is published: it comes with the next publication, or its name is misspelled."
     " 当前发布中没有该数据集市。"
 )
 EMPTY = (
-    "Nothing to show: {marts} has no row that your login may see in the publication of night {night}. The dashboard"
-    " Sources shows which nodes are missing. 无数据：本次发布中没有您可查看的数据，缺报节点见“数据源”看板。"
+    "No rows 无数据: your login sees nothing of {marts} in the publication of night {night}. The dashboard Sources"
+    " 数据源 shows which nodes are missing."
 )
 BROKEN_OFF = (
     "The warehouse broke off the query: it was stopped, or a new publication did not wait for it. Load the page again."
@@ -53,12 +53,12 @@ LABELS = {"dim_division"}
 
 
 class ToldError(SupersetErrorException):
-    """A sentence for the person before the chart; Superset shows it as it is."""
+    """A sentence for the person before the chart; Superset shows it as it is, and adds no advice of its own."""
 
-    def __init__(self, sentence: str, status: int = 503) -> None:
-        # Of the types that Superset adds no advice of its own to, which would speak of ports and hosts.
-        kind = SupersetErrorType.VIZ_GET_DF_ERROR
-        super().__init__(SupersetError(message=sentence, error_type=kind, level=ErrorLevel.WARNING), status)
+    def __init__(self, sentence: str, status: int = 503, level: ErrorLevel = ErrorLevel.WARNING) -> None:
+        extra = {"engine_name": "Warehouse 数据仓库", "show_issue_info": False}
+        kind = SupersetErrorType.GENERIC_DB_ENGINE_ERROR
+        super().__init__(SupersetError(message=sentence, error_type=kind, level=level, extra=extra), status)
 
 
 class NothingPublishedError(ToldError):
@@ -143,7 +143,7 @@ class TellingCursor(Cursor):
                 if cursor.fetchone() is None:
                     empty.append(mart)
         if empty:
-            raise ToldError(EMPTY.format(marts=", ".join(empty), night=published[1]), 404)
+            raise ToldError(EMPTY.format(marts=", ".join(empty), night=published[1]), 404, ErrorLevel.INFO)
 
 
 def _is_chart() -> bool:

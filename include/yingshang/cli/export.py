@@ -58,6 +58,8 @@ def tables(
         )
     rows = sum(one.rows for one in report.tables)
     size = sum(sum(one.files.values()) for one in report.tables)
+    if empty := [one.mart for one in report.tables if not one.rows]:
+        typer.echo(f"note: no row is published of {', '.join(empty)} (无数据): their files have a head only", err=True)
     typer.echo(
         f"{rows:,} rows of {len(report.tables)} marts, {size / 1e6:,.1f} MB, {_said(report.publication)}", err=True
     )
@@ -97,6 +99,8 @@ def ocds(
         )
     for why, number in report.left_out.items():
         typer.echo(f"left out: {number:,} lots {why}", err=True)
+    if not report.packages:
+        typer.echo("note: no lot of these industries is published that has a release (无数据)", err=True)
     typer.echo(
         f"{report.releases:,} releases of {report.processes:,} contracting processes in {len(report.packages)}"
         f" packages, {_said(report.publication)}",
@@ -108,8 +112,8 @@ def ocds(
 
 
 def _said(publication: Publication) -> str:
-    missing = sum(map(len, publication.missing_nodes.values()))
-    gaps = f", {missing} missing nodes" if missing else ""
+    missing = "; ".join(f"{system} of {', '.join(nodes)}" for system, nodes in publication.missing_nodes.items())
+    gaps = f", incomplete 不完整: missing {missing}" if missing else ""
     return f"publication {publication.publication_id} of night {publication.night}{gaps}"
 
 

@@ -54,7 +54,7 @@ def command(
 def _say_live(console: Console, found: Status) -> None:
     live = found.live
     if live is None:
-        console.print("published: nothing yet")
+        console.print("published: nothing yet (尚未发布): the first night has not ended. `yingshang night` runs one")
     else:
         console.print(
             f"published: night [bold]{live.night}[/] ({live.kind} {live.publication_id}, build {live.build_id} in"

@@ -105,5 +105,5 @@ def publication_of(connection: PgConnection) -> Publication:
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         row = None
     if row is None:
-        raise UsageError("nothing has been published yet: run a night first, `yingshang night`")
+        raise UsageError("nothing has been published yet (尚未发布): run a night first, `yingshang night`")
     return Publication(*row)

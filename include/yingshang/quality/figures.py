@@ -70,7 +70,7 @@ def published_figures() -> PublishedFigures:
     """Read the figures of the live publication, in one snapshot, as a BI tool reads them.
 
     Raises:
-        UsageError: nothing has been published yet, or by a code that knew no figures.
+        UsageError: nothing has been published yet, or by a code that knew no figures, or none of them.
         CredentialError, WarehouseUnavailable: the warehouse does not answer.
     """
     with session("bi_reader") as connection:
@@ -83,7 +83,12 @@ def published_figures() -> PublishedFigures:
         except errors.UndefinedTable:
             row, found = None, ()
     if row is None:
-        raise UsageError("no figures have been published yet: run a night first, `yingshang night`")
+        raise UsageError("no figures have been published yet (尚未发布): run a night first, `yingshang night`")
+    if not found:
+        raise UsageError(
+            f"publication {row[1]} of night {row[0]} holds no figures (无公布数字): rpt_published_figure is empty."
+            " Build and publish it again: `yingshang build`, `yingshang audit`, `yingshang publish`"
+        )
     return PublishedFigures(night=row[0], publication_id=row[1], figures=found)
 
 

@@ -50,6 +50,8 @@ def headline(facts: NightFacts) -> str:
         return f"not published: {facts.why_unpublished}"
     figures = facts.summary.figures if facts.summary else ()
     held = f", {sum(one.verdict == 'holds' for one in figures)} of {len(figures)} figures hold" if figures else ""
+    incomplete = sum(one.verdict == "incomplete" for one in figures)
+    held += f", {incomplete} incomplete" if incomplete else ""
     return f"published as publication {facts.publication.publication_id}: {came}{held}"
 
 

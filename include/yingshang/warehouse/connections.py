@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import psycopg
 
 from yingshang import secrets
-from yingshang.errors import CredentialError, WarehouseUnavailable, YingshangError
+from yingshang.errors import CredentialError, LoginRefused, WarehouseUnavailable, YingshangError
 from yingshang.transport import UNTRUSTED, secured
 
 Role = Literal["owner", "ingest", "transform", "publish", "bi_reader"]
@@ -152,8 +152,13 @@ def one_line(error: BaseException) -> str:
 
 def _explained(error: psycopg.OperationalError, named: str, place: str) -> YingshangError:
     said = one_line(error).removeprefix("connection failed: ")
+    if "password authentication failed" in said:
+        return LoginRefused(
+            f"the warehouse at {place} refuses {named}: its password has expired or was changed (口令已过期或已更改)."
+            " `yingshang warehouse init` renews it; a reader's access ends on the day that the access registry says"
+        )
     if _REFUSED.search(said) or UNTRUSTED.search(said):
-        return CredentialError(f"the warehouse at {place} refuses {named}: {said}")
+        return LoginRefused(f"the warehouse at {place} refuses {named}: {said}")
     return WarehouseUnavailable(
         f"the warehouse at {place} does not answer ({said}): check that PostgreSQL runs there, and {named}"
     )

@@ -52,9 +52,9 @@ def make_logins(
             raise CredentialError(f"{variable} is set, but is no connection of {login(role)}: correct or unset it")
         password = known.password if from_environment and known and known.password else random.token_urlsafe(24)
         coded = admin.pgconn.encrypt_password(password.encode(), login(role).encode(), b"scram-sha-256").decode()
-        admin.execute(
-            sql.SQL("alter role {} login password {}").format(sql.Identifier(login(role)), sql.Literal(coded))
-        )
+        renewed = sql.SQL("alter role {} login password {}").format(sql.Identifier(login(role)), sql.Literal(coded))
+        # A reader's access ends on a day of the access registry, a technical login's does not.
+        admin.execute(renewed + sql.SQL(" valid until 'infinity'") if role in ROLES else renewed)
         if not from_environment:
             secrets.save_connections({conn_id(role): uri_of(target, login(role), password)})
         if not _leads(role, here):
