@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ DUMP = "dump"
 LOCK_WAIT = "60s"
 """How long pg_dump waits for a table that is locked, such as by a migration, before it gives up."""
 CHUNK = 1 << 20
+_INSTALL = "install PostgreSQL's client programs of version {0} (Debian: postgresql-client-{0}), first on the PATH"
 NOT_IN_BACKUP = "the idle slot is not in a backup"
 
 
@@ -116,16 +118,16 @@ def backup(dsn: str, folder: Path, *, jobs: int = 2) -> Manifest:
     """
     if folder.exists():
         raise UsageError(f"{folder} is there already: name a new folder for each backup")
-    tool = _tool("pg_dump")
     keys = _fingerprints()
     partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(mode=0o700, parents=True)
     with _administrator(dsn, "yingshang backup") as admin, admin.transaction():
         admin.execute("set transaction isolation level repeatable read, read only")
         made_at, snapshot = _row(admin, "select now(), pg_export_snapshot()")
         if not _row(admin, "select to_regclass('ops.live') is not null")[0]:
             raise UsageError(f"the database {admin.info.dbname} has no warehouse: is {DSN_VARIABLE} the right one?")
+        tool = _tool("pg_dump", admin.info.server_version // 10000)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700, parents=True)
         live = _live(admin)
         choices = ["--format=directory", f"--jobs={jobs}", "--compress=gzip:1", f"--file={partial / DUMP}"]
         choices += [f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_WAIT}", "--exclude-schema=asof_*"]
@@ -169,7 +171,7 @@ def restore(dsn: str, folder: Path, *, jobs: int = 2) -> Restored:
     found = read_manifest(folder)
     _check_fits(found, folder)
     registry = load_access()
-    tool = _tool("pg_restore")
+    tool = _tool("pg_restore", int(found.server.partition(".")[0]))
     with _administrator(dsn, "yingshang restore") as admin:
         check_server(admin.info.server_version)
         present = [str(name) for (name,) in admin.execute(_SCHEMAS)]
@@ -313,13 +315,15 @@ def _running(tool: str, choices: Sequence[str], dsn: str) -> Iterator[None]:
         raise BackupError(f"{Path(tool).name} failed: {words}")
 
 
-def _tool(name: str) -> str:
+def _tool(name: str, version: int) -> str:
+    """The program, of PostgreSQL ``version`` or newer: an older one does not know the server's catalogs."""
     found = shutil.which(name)
     if not found:
-        raise BackupError(
-            f"{name} is not on the PATH: install PostgreSQL's client programs, of the server's version or newer"
-            " (Debian: postgresql-client-18)"
-        )
+        raise BackupError(f"{name} is not on the PATH: {_INSTALL.format(version)}")
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    number = re.search(r"\) (\d+)", said)
+    if number is None or int(number[1]) < version:
+        raise BackupError(f"{found} is older than PostgreSQL {version} ({said.strip()}): {_INSTALL.format(version)}")
     return found
 
 
