@@ -1,7 +1,8 @@
 """Rows identical to an earlier one of the same batch: found exactly, in bounded memory whatever the batch's size.
 
 A Bloom filter (16 MB) says of most rows that they are new. The few that it has perhaps seen are held back, and compared
-at the end with the digests of all rows that went through, which lie in a temporary file.
+at the end with the digests of all rows that went through, which lie in a temporary file. A batch of one frame, as most
+are, needs no filter and makes none.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Deduplicator:
         self._personal, self._held_limit = personal, held_rows
         self._word_count = words
         self._words: np.ndarray[Any, Any] | None = None
+        self._first: np.ndarray[Any, Any] | None = None
         self._passed: IO[bytes] = tempfile.TemporaryFile(prefix="yingshang-digests-")  # noqa: SIM115 - closed by close
         self._held: list[pl.DataFrame] = []
         self._held_rows = 0
@@ -92,15 +94,24 @@ class Deduplicator:
         """Whether each key may have been seen; afterwards it has."""
         import numpy as np
 
+        if self._first is None:
+            self._first = halves
+            return np.zeros(len(halves), dtype=bool)
         if self._words is None:
             self._words = np.zeros(self._word_count, dtype=np.uint64)
+            self._looked_up(self._words, self._first)
+        return self._looked_up(self._words, halves)
+
+    def _looked_up(self, words: np.ndarray[Any, Any], halves: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        import numpy as np
+
         index = (halves[:, 0] & np.uint64(self._word_count - 1)).astype(np.int64)
         bits, one, six = halves[:, 1], np.uint64(1), np.uint64(63)
         mask = one << (bits & six)
         for shift in (6, 12, 18):
             mask |= one << ((bits >> np.uint64(shift)) & six)
-        seen: np.ndarray[Any, Any] = (self._words[index] & mask) == mask
-        np.bitwise_or.at(self._words, index, mask)
+        seen: np.ndarray[Any, Any] = (words[index] & mask) == mask
+        np.bitwise_or.at(words, index, mask)
         return seen
 
     def _hold(self, frame: pl.DataFrame) -> None:
