@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BUNDLE = load()
 CHARTS = [(board.name, name) for board in BUNDLE.dashboards.values() for name in board.charts]
+NOT_OF_A_CITY = {("hotline", name) for name in ("experts", "departments", "sessions", "policies")}
+"""Charts of what the province alone has: experts, and One Policy Per Week."""
 SHENYANG, DALIAN, PUBLIC, PROVINCE = "bi_shenyang", "bi_dalian", "bi_public", "bi_reader"
 
 
@@ -60,6 +62,13 @@ class Reader:
         assert answer.status_code == 200, f"{board}.{name}: {answer.text[:500]}"
         return dict(answer.json()["result"][0])
 
+    def told(self, board: str, name: str) -> str:
+        """What stands in place of a chart that can't be shown."""
+        answer = self.ask(board, name)
+        assert answer.status_code != 200, f"{board}.{name} is shown: {answer.text[:500]}"
+        (error,) = answer.json()["errors"]
+        return str(error["message"])
+
     def number(self, board: str, name: str) -> Any:
         (row,) = self.chart(board, name)["data"]
         (value,) = row.values()
@@ -77,10 +86,15 @@ class Shown:
     """A published province, and Superset on it."""
 
     province: Province
+    cluster: Cluster
     layout: Layout
     url: str
     users: dict[str, str]
     output: str
+
+    def admin(self) -> psycopg.Connection[Any]:
+        """The administrator of the warehouse; commits at once."""
+        return psycopg.connect(self.cluster.superuser_dsn("shown_in_bi"), autocommit=True)
 
     def reader(self, user: str) -> Reader:
         client = httpx.Client(base_url=self.url, timeout=120)
@@ -101,7 +115,8 @@ def bi(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     state = tmp_path_factory.mktemp("bi")
-    cluster = Cluster(tmp_path_factory.mktemp("pg"), settings={"fsync": "off", "full_page_writes": "off"})
+    settings = {"fsync": "off", "full_page_writes": "off"}
+    cluster = Cluster(tmp_path_factory.mktemp("pg"), port=free_port(), settings=settings)  # stopped and started again
     with pytest.MonkeyPatch.context() as patch:
         use_state(patch, state)
         patch.setenv("YINGSHANG_BI_PORT", str(port := free_port()))
@@ -118,7 +133,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
             done = bi("run")
             assert done.returncode == 0, done.stdout + done.stderr
             users = secrets_of(state)
-            yield Shown(province, layout(), f"http://127.0.0.1:{port}", users, done.stdout)
+            yield Shown(province, cluster, layout(), f"http://127.0.0.1:{port}", users, done.stdout)
         finally:
             bi("stop")
             province.destroy()
@@ -173,6 +188,9 @@ def test_a_cached_chart_is_of_ones_own_role(shown: Shown) -> None:
 def test_a_city_sees_itself_in_every_chart(shown: Shown) -> None:
     reader, city, codes = shown.reader(SHENYANG), "沈阳市", "2101"
     for board, name in CHARTS:
+        if (board, name) in NOT_OF_A_CITY:
+            assert reader.told(board, name).startswith("No rows 无数据: your login sees nothing of fct_")
+            continue
         for row in reader.chart(board, name)["data"]:
             assert row.get("city_name", city) == city, (board, name)
             assert str(row.get("division_label", codes)).startswith(codes), (board, name)
@@ -200,9 +218,10 @@ def test_sql_lab_of_a_city_reaches_nothing_else(shown: Shown) -> None:
 def test_who_may_see_public_marts_only_is_told_so(shown: Shown) -> None:
     reader = shown.reader(PUBLIC)
     assert reader.number("trading", "lots") == one(PUBLIC, "select count(*) from marts.fct_transaction")
-    answer = reader.ask("hotline", "orders")
-    assert answer.status_code != 200
-    assert "permission denied" in answer.text
+    assert reader.told("hotline", "orders") == (
+        "permission denied for view rpt_hotline_kpi 无权查看: your login may not see it. Ask the administrator whether"
+        " it should. 请联系管理员。"
+    )
 
 
 def test_a_new_publication_shows_new_numbers(shown: Shown) -> None:
@@ -240,6 +259,84 @@ def test_nothing_but_readers_logins_is_told_to_superset(shown: Shown) -> None:
     process = Service("superset", shown.layout.run, shown.layout.logs).process()
     assert process is not None
     assert not [name for name in process.environ() if name.startswith("AIRFLOW_")]
+
+
+def test_an_empty_mart_is_told_as_such_and_not_as_a_zero(shown: Shown) -> None:
+    reader, night = shown.reader(SHENYANG), one(SHENYANG, "select night::text from marts.publication")
+    assert reader.told("hotline", "experts") == (
+        f"No rows 无数据: your login sees nothing of fct_expert_session in the publication of night {night}. The"
+        " dashboard Sources 数据源 shows which nodes are missing."
+    )
+    found = reader.sql_lab("select count(*) as sessions from marts.fct_expert_session")
+    assert [row["sessions"] for row in found.json()["data"]] == [0], "a question of one's own has its own answer"
+    assert shown.reader(PROVINCE).number("hotline", "experts") > 0
+
+
+def test_an_incomplete_figure_says_so_beside_its_number(shown: Shown) -> None:
+    set_to = "update serve.rpt_published_figure set verdict = %s, missing_nodes = %s, missing_node_codes = %s"
+    with shown.admin() as admin:
+        admin.execute(f"{set_to} where figure = 'hotline_experts'", ("incomplete", 2, "210102, 210103"))
+        try:
+            rows = shown.reader(DALIAN).chart("province", "figures")["data"]
+        finally:
+            admin.execute(f"{set_to} where figure = 'hotline_experts'", ("holds", 0, None))
+    said = {row["verdict"]: row["missing_node_codes"] for row in rows}
+    assert said == {
+        "✔ holds 吻合": "none 无",
+        "… incomplete 不全: 2 nodes missing 缺2节点": "210102, 210103",
+    }
+
+
+def test_before_the_first_publication_every_chart_says_so(shown: Shown) -> None:
+    reader = shown.reader(DALIAN)
+    with shown.admin() as admin:
+        (live,) = admin.execute("delete from ops.live returning slot, build_id, publication_id").fetchall()
+        try:
+            said = {reader.told(*chart) for chart in CHARTS if chart[0] == "trading"}
+            admin.execute("alter schema marts rename to marts_away")
+            said.add(reader.told("trading", "lots"))
+        finally:
+            admin.execute("do $$ begin alter schema marts_away rename to marts; exception when others then end $$")
+            admin.execute("insert into ops.live (slot, build_id, publication_id) values (%s, %s, %s)", live)
+    assert said == {
+        "Nothing is published yet 尚未发布: the first night has not ended. Look again when it has; the administrator"
+        " sees with `yingshang status` how far it is. 首夜尚未结束，请稍后再看。"
+    }
+    assert reader.number("trading", "lots") > 0
+
+
+def test_an_expired_password_is_told_by_every_chart(shown: Shown) -> None:
+    reader = shown.reader(DALIAN)
+    with shown.admin() as admin:
+        admin.execute("alter role yingshang_bi_dalian valid until '2020-01-01'")
+        try:
+            said = {reader.told("trading", "published"), reader.told("trading", "lots")}
+        finally:
+            admin.execute("alter role yingshang_bi_dalian valid until 'infinity'")
+    assert said == {
+        "The warehouse refuses the login yingshang_bi_dalian 登录被拒绝: its password has expired or was changed, or"
+        " its access has ended. Ask the administrator to renew it and to run `make bi`."
+        " 口令已过期或已更改，请联系管理员。"
+    }
+    assert reader.number("trading", "lots") > 0
+
+
+def test_a_warehouse_that_is_down_is_told_without_its_address(shown: Shown) -> None:
+    reader = shown.reader(DALIAN)
+    shown.cluster.stop("immediate")
+    try:
+        said = {reader.told("trading", "published"), reader.told("trading", "lots")}
+        lab = reader.sql_lab("select 1")
+    finally:
+        shown.cluster.start()
+    assert said == {
+        "The warehouse does not answer 数据仓库无法连接. Try again in some minutes; if it stays so, tell the"
+        " administrator that PostgreSQL is down or can't be reached. 请稍后重试，或联系管理员。"
+    }
+    assert lab.status_code != 200
+    assert "The warehouse does not answer" in lab.text
+    assert "127.0.0.1" not in lab.text
+    assert reader.number("trading", "lots") > 0
 
 
 def test_bi_stop_ends_it(shown: Shown) -> None:
