@@ -9,6 +9,7 @@ folder=$1
 
 PGPASSWORD=$(cat "$secrets/postgres_password")
 export PGPASSWORD YINGSHANG_WAREHOUSE_DSN="postgresql://postgres:$PGPASSWORD@$server/yingshang"
+mkdir -p "$YINGSHANG_STATE"
 for part in "$folder/registry" "$folder/reports" "$backups/landing"; do
     [ ! -d "$part" ] || cp -a "$part" "$YINGSHANG_STATE/"
 done

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.support.compose import COMPOSE, DEPLOY, environment
+from tests.support.compose import COMPOSE, DEPLOY, SERVICES, environment
 
 from localpg import Cluster
+from yingshang.settings import PROJECT_ROOT
 
 BIN = Path(sys.executable).parent
 RECORDER = """#!/bin/sh
@@ -32,8 +33,8 @@ class Machine:
         (self.programs / "airflow").write_text(RECORDER)
         (self.programs / "airflow").chmod(0o755)
 
-    def run(self, script: str, *arguments: str) -> str:
-        """Run a script of deploy/ with the environment of the compose file, places apart."""
+    def run(self, *command: str) -> str:
+        """Run a command of the compose file with its environment, places apart."""
         places = {
             "YINGSHANG_STATE": str(self.state),
             "YINGSHANG_CONNECTIONS_FILE": str(self.secrets / "yingshang" / "connections.json"),
@@ -43,10 +44,12 @@ class Machine:
             "SECRETS": str(self.secrets),
             "BACKUPS": str(self.backups),
             "SERVER": f"127.0.0.1:{self.cluster.port}",
+            "YINGSHANG_PLAINTEXT_HOSTS": "",
             "PATH": ":".join(map(str, (self.programs, BIN, self.cluster.bin_dir, os.environ["PATH"]))),
         }
         done = subprocess.run(
-            ["sh", DEPLOY / script, *arguments],
+            command,
+            cwd=PROJECT_ROOT,
             env=environment("init") | places,
             capture_output=True,
             text=True,
@@ -85,12 +88,26 @@ def start(cluster: Cluster, secrets: Path) -> Cluster:
 
 @pytest.mark.timeout(300)
 def test_set_up_backup_loss_and_restore(machine: Machine) -> None:
-    for _ in range(2):  # it can be run again
-        machine.run("init.sh")
+    machine.run("sh", "deploy/init.sh")
     said = (machine.state / "airflow" / "said").read_text().splitlines()
-    assert said == ["db migrate", "pools import /opt/yingshang/include/registry/pools.json"] * 2
+    assert said == ["db migrate", "pools import /opt/yingshang/include/registry/pools.json"]
+    assert SERVICES["init"]["command"] == ["sh", "deploy/init.sh"]
     password = (machine.secrets / "airflow_admin_password").read_text()
     assert json.loads((machine.state / "airflow" / "passwords.json").read_text()) == {"admin": password}
+
+    machine.run(*SERVICES["bi-state"]["command"])
+    bi = machine.state / "bi"
+    assert {path.name for path in bi.iterdir()} >= {"bundle", "users.json", "logins.json", "secret_key"}
+    users, logins = (json.loads((bi / name).read_text()) for name in ("users.json", "logins.json"))
+    assert {one["conn_id"] for one in users["users"].values()} == set(logins)
+    assert "warehouse_owner" not in logins and len(logins) > 5
+
+    # nothing that goes on running has the administrator's password
+    kept = [path for path in machine.state.rglob("*") if path.is_file()]
+    kept.append(machine.secrets / "yingshang" / "connections.json")
+    administrators = (machine.secrets / "postgres_password").read_text()
+    assert not [path for path in kept if administrators in path.read_text(errors="replace")]
+    assert set(COMPOSE["secrets"]) == {path.name for path in machine.secrets.iterdir() if path.is_file()}
 
     for name in ("airflow", "superset"):
         dsn = (machine.secrets / f"{name}_metadata_dsn").read_text()
@@ -102,7 +119,7 @@ def test_set_up_backup_loss_and_restore(machine: Machine) -> None:
     landed.mkdir(parents=True)
     (landed / "210100-9.parquet").write_text("a file of a load that was killed")
 
-    told = machine.run("backup.sh")
+    told = machine.run("sh", "deploy/backup.sh")
     made = Path(told.splitlines()[-1].removesuffix(": complete"))
     assert sorted(path.name for path in made.iterdir()) == ["airflow.dump", "superset.dump", "warehouse"]
 
@@ -110,25 +127,16 @@ def test_set_up_backup_loss_and_restore(machine: Machine) -> None:
     machine.cluster.destroy()
     shutil.rmtree(machine.state)
     start(machine.cluster, machine.secrets)
-    told = machine.run("restore.sh", str(made))
+    told = machine.run("sh", "deploy/restore.sh", str(made))
     assert "none published" in told
     assert machine.query("yingshang", "select name from ops.migration order by 1") == migrations
     assert [machine.query(name, "select * from kept") for name in ("airflow", "superset")] == [[(1,)], [(1,)]]
     aside = list((machine.state / "landing").rglob("210100-9.parquet"))
     assert [path.relative_to(machine.state / "landing").parts[0][:9] for path in aside] == ["restored-"]
-    machine.run("init.sh")  # what comes next
+    machine.run("sh", "deploy/init.sh")  # what comes next; it can be run again and again
 
 
 def on(dsn: str, machine: Machine, database: str) -> str:
     """A metadata DSN of the secrets, from this machine and to another database."""
     login = dsn.removeprefix("postgresql+psycopg2://").partition("@")[0]
     return f"postgresql://{login}@127.0.0.1:{machine.cluster.port}/{database}"
-
-
-def test_control_the_administrators_password_is_in_no_file_of_the_deployment(machine: Machine) -> None:
-    password = (machine.secrets / "postgres_password").read_text()
-    machine.run("init.sh")
-    kept = [path for path in machine.state.rglob("*") if path.is_file()]
-    kept.append(machine.secrets / "yingshang" / "connections.json")
-    assert not [path for path in kept if password in path.read_text(errors="replace")]
-    assert set(COMPOSE["secrets"]) == {path.name for path in machine.secrets.iterdir() if path.is_file()}
