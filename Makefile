@@ -8,14 +8,15 @@ FAULT_ROUNDS ?= 10
 TEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
+BROWSER := .venv-browser
 SCANNED := ':!*.csv' ':!requirements/*.txt' ':!*/_sources.yml' ':!LICENSE'
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop clean test faults lint types format bench bench-bi docs lock audit sbom bi bi-stop
+.PHONY: help setup demo stop clean test test-browser browser-needs faults lint types format bench bench-bi docs lock audit sbom bi bi-stop
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  options: SCALE=$(SCALE) (1 = the published sizes) NIGHTS=$(NIGHTS) SEED=$(SEED) PYTHON=$(PYTHON)"
 	@echo "           SYSTEMS=trading,hotline (only these of the four; default all)"
 
@@ -47,6 +48,18 @@ bi-stop: $(READY) ## end Superset (`make stop` ends it too)
 
 test: $(READY) ## all tests, on real PostgreSQL, HTTP, SFTP and Airflow servers (TEST_WORKERS= at once)
 	@$(PYTEST) $(PYTEST_ARGS)
+
+test-browser: browser-needs $(READY) $(BROWSER)/.ready ## dashboards, report and Airflow's grid in Debian's chromium; pictures in .state/pictures
+	@$(BIN)/python -m pytest -o pythonpath='. $(BROWSER)' tests/browser $(PYTEST_ARGS)
+
+browser-needs:
+	@command -v chromium > /dev/null && fc-list :lang=zh 2> /dev/null | grep -q . || { \
+		echo "make test-browser needs Debian's chromium and a Chinese font: apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
+
+$(BROWSER)/.ready: requirements/browser.lock.txt $(READY)
+	@rm -rf $(BROWSER)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(BROWSER) --require-hashes --no-deps -r requirements/browser.lock.txt
+	@touch $@
 
 faults: $(READY) ## the fault suite in full, and its table: each fault struck FAULT_ROUNDS times, rows lost, rows doubled
 	@FAULT_ROUNDS=$(FAULT_ROUNDS) $(PYTEST) tests/faults $(PYTEST_ARGS)
@@ -88,5 +101,5 @@ lock: $(READY) ## resolve requirements/requirements.in and bi.in anew into hashe
 		--no-header --universal --python-version 3.11 --output-file requirements/lock.txt
 	@$(BIN)/uv pip compile requirements/bi.in --generate-hashes --no-header --universal --python-version 3.11 \
 		--output-file requirements/bi.lock.txt
-	@$(BIN)/uv pip compile requirements/browser.in --generate-hashes --no-header --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile requirements/browser.in --constraint requirements/lock.txt --generate-hashes --no-header --universal --python-version 3.11 \
 		--output-file requirements/browser.lock.txt

@@ -18,17 +18,21 @@ PLACEHOLDER = "login-of-the-users-role"
 """Host of the database's URI in the bundle; the connection mutator puts the login of the user's role in its place."""
 NOT_CACHED = -1
 COLOURS = "supersetColors"
-GRADIENT = "schemeBlues"
+FILLS = {"good": "#d3ebdf", "warn": "#fbe7c3", "bad": "#f9d3cf"}
+"""Behind a table's cell; the words stand on it in dark."""
+SERIES = {"good": "#2f7d58", "quiet": "#a8cdb8", "warn": "#e8a33d", "bad": "#b3261e", "past": "#a3abb5"}
+"""Of lines, bars and big numbers: as in the night's report."""
 PAGE = 20
 CSS = """
 .dashboard th, .dashboard td, .dashboard .header-title { word-break: keep-all; }
+.dashboard .dt-select-page-size, .dashboard .dt-controls .search-select-container { display: none; }
 .ant-alert:has(.ant-typography[style*="pre-wrap"]) { padding: 4px 8px !important; }
 .ant-alert:has(.ant-typography[style*="pre-wrap"]) .ant-alert-icon { display: none !important; }
 .ant-alert:has(.ant-typography[style*="pre-wrap"]) .ant-alert-message { display: none !important; }
 .ant-alert .ant-typography[style*="pre-wrap"] { font: inherit !important; font-size: 12px !important; }
 """
-"""Chinese words in headings are not broken in two. A sentence in place of a chart is the sentence, with no title above
-it: it has room in the smallest chart."""
+"""Chinese words are not broken in two; a table has no controls for searches that it does not offer. A sentence in place
+of a chart is the sentence, with no title above it: it has room in the smallest chart."""
 
 
 def identity(kind: str, name: str) -> str:
@@ -154,6 +158,7 @@ def _table(chart: Chart, dataset: Dataset) -> tuple[str, dict[str, Any]]:
         "allow_rearrange_columns": True,
         "table_timestamp_format": "%Y-%m-%d",
         "column_config": {**_plain(chart, dataset), **formats},
+        "conditional_formatting": _tones(chart, FILLS),
     }
     if chart.columns:
         ordered = [f'["{name}", {"true" if way == "asc" else "false"}]' for name, way in chart.order_by.items()]
@@ -179,8 +184,25 @@ def _number(chart: Chart, dataset: Dataset) -> tuple[str, dict[str, Any]]:
     return "big_number_total", {
         "metric": metric,
         "y_axis_format": dataset.metrics[metric][2],
-        "header_font_size": 0.4 if chart.height < 30 else 0.2,
+        "header_font_size": 0.4,
+        "conditional_formatting": _tones(chart, SERIES),
     }
+
+
+def _tones(chart: Chart, colours: dict[str, str]) -> list[dict[str, Any]]:
+    """Values of a column or metric that have a colour of their own."""
+    return [
+        {
+            "column": name,
+            "operator": rule,
+            "targetValue": value,
+            "colorScheme": colours[tone],
+            "useGradient": False,
+            "objectFormatting": "BACKGROUND_COLOR",
+        }
+        for name, rules in chart.tones.items()
+        for rule, value, tone in rules
+    ]
 
 
 def _series(kind: str) -> Any:
@@ -189,7 +211,8 @@ def _series(kind: str) -> Any:
         is_time = dataset.all_columns[str(chart.x)][0] == "DATE"
         return kind, {
             "x_axis": chart.x,
-            "x_axis_sort_asc": not chart.horizontal,
+            "x_axis_sort": next(iter(chart.order_by), chart.x) if chart.horizontal else None,
+            "x_axis_sort_asc": not chart.horizontal or bool(chart.order_by),  # a horizontal axis begins at the bottom
             "x_axis_time_format": "%Y-%m",
             "time_grain_sqla": None,
             "metrics": list(chart.metrics),
@@ -197,7 +220,10 @@ def _series(kind: str) -> Any:
             "stack": "Stack" if chart.stack else None,
             "orientation": "horizontal" if chart.horizontal else "vertical",
             "show_legend": len(chart.metrics) > 1 or bool(chart.by),
-            "legendType": "scroll",
+            "legendType": "plain",
+            "legendSort": "asc" if chart.by else None,
+            "sort_series_type": "name" if chart.by else None,
+            "sort_series_ascending": True,
             "legendOrientation": "top",
             "rich_tooltip": True,
             "show_value": False,
@@ -206,29 +232,13 @@ def _series(kind: str) -> Any:
             "show_empty_columns": True,
             "y_axis_format": number,
             "truncateYAxis": _is_share(number),
-            "y_axis_bounds": [0, 1] if _is_share(number) else [None, None],
+            "y_axis_bounds": [0 if _is_share(number) else None, None],
             "tooltipTimeFormat": "%Y-%m",
             "xAxisLabelRotation": 0 if is_time or chart.horizontal else 20,
             "xAxisForceCategorical": not is_time,
         }
 
     return params
-
-
-def _pie(chart: Chart, dataset: Dataset) -> tuple[str, dict[str, Any]]:
-    return "pie", {
-        "groupby": list(chart.by),
-        "metric": chart.metric,
-        "sort_by_metric": True,
-        "donut": True,
-        "show_legend": False,
-        "label_type": "key_percent",
-        "labels_outside": True,
-        "label_line": True,
-        "number_format": dataset.metrics[str(chart.metric)][2],
-        "outerRadius": 62,
-        "innerRadius": 34,
-    }
 
 
 def _heatmap(chart: Chart, dataset: Dataset) -> tuple[str, dict[str, Any]]:
@@ -241,12 +251,12 @@ def _heatmap(chart: Chart, dataset: Dataset) -> tuple[str, dict[str, Any]]:
         "sort_y_axis": "alpha_desc",
         "normalize_across": "heatmap",
         "legend_type": "continuous",
-        "linear_color_scheme": GRADIENT,
+        "linear_color_scheme": f"yingshang_{chart.scale}",
         "xscale_interval": 1,
         "yscale_interval": 1,
-        "left_margin": chart.left_margin or "auto",
+        "left_margin": 50,
         "bottom_margin": "auto",
-        "xAxisLabelRotation": 90 if chart.left_margin and chart.height > 100 else 0,
+        "xAxisLabelRotation": 90 if chart.height > 100 else 30,
         "value_bounds": [0, 1 if _is_share(number) else None],
         "y_axis_format": number,
         "show_legend": True,
@@ -256,19 +266,18 @@ def _heatmap(chart: Chart, dataset: Dataset) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _sankey(chart: Chart, dataset: Dataset) -> tuple[str, dict[str, Any]]:
-    return "sankey_v2", {"source": chart.x, "target": chart.y, "metric": chart.metric, "sort_by_metric": True}
-
-
 _KINDS: dict[str, Any] = {
     "table": _table,
     "number": _number,
     "bar": _series("echarts_timeseries_bar"),
     "line": _series("echarts_timeseries_line"),
-    "pie": _pie,
     "heatmap": _heatmap,
-    "sankey": _sankey,
 }
+
+
+def _label_colours(board: Dashboard) -> dict[str, str]:
+    """Colours of series, by metric or value."""
+    return {name: SERIES[tone] for chart in board.charts.values() for name, tone in chart.series.items()}
 
 
 def _dashboard(board: Dashboard, numbers: dict[str, int]) -> dict[str, Any]:
@@ -282,6 +291,7 @@ def _dashboard(board: Dashboard, numbers: dict[str, int]) -> dict[str, Any]:
         "metadata": {
             "native_filter_configuration": _native_filters(board, numbers),
             "color_scheme": COLOURS,
+            "label_colors": _label_colours(board),
             "cross_filters_enabled": True,
             "chart_configuration": {},
             "global_chart_configuration": {},

@@ -16,7 +16,9 @@ SEED = re.compile(r"\{seed:(\w+)\.(\w+)\}")
 MART = re.compile(r"\bmarts\.(\w+)")
 WHOLE_PROVINCE = "辽宁省"
 Value = bool | int | str
-Kind = Literal["table", "number", "bar", "line", "pie", "heatmap", "sankey"]
+Kind = Literal["table", "number", "bar", "line", "heatmap"]
+Tone = Literal["good", "quiet", "warn", "bad", "past"]
+Rule = tuple[Literal["=", ">", "<", "containing"], float | str, Tone]
 
 
 class Strict(BaseModel):
@@ -75,7 +77,15 @@ class Dataset(Strict):
 
 
 class Chart(Strict):
-    """One chart. ``where``: column -> value, or `not null`. ``period``: whether the period filter reaches it."""
+    """One chart.
+
+    Attributes:
+        where: column -> value, or `not null`.
+        period: whether the period filter reaches it.
+        tones: column or metric -> which of its values have which colour.
+        series: metric, or value of ``by``, -> its colour; the others get one from the palette.
+        scale: colours of a heatmap: more of it, better the higher, or worse the higher.
+    """
 
     title: str
     kind: Kind
@@ -91,11 +101,13 @@ class Chart(Strict):
     order_by: dict[str, Literal["asc", "desc"]] = {}
     where: dict[str, Value] = {}
     row_limit: int = 10000
-    left_margin: int | None = None
     stack: bool = False
     horizontal: bool = False
     paged: bool = False
     period: bool = True
+    tones: dict[str, tuple[Rule, ...]] = {}
+    series: dict[str, Tone] = {}
+    scale: Literal["more", "better", "worse"] = "more"
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
@@ -106,7 +118,7 @@ class Chart(Strict):
         """Columns of the dataset that the chart reads."""
         axes = {name for name in (self.x, self.y) if name}
         ordered = set(self.order_by) - set(self.all_metrics)
-        return {*self.columns, *self.by, *axes, *self.where, *ordered}
+        return {*self.columns, *self.by, *axes, *self.where, *ordered, *(set(self.tones) - set(self.all_metrics))}
 
 
 class Divisions(Strict):

@@ -84,6 +84,16 @@ NATIVE_FILTER_DEFAULT_ROW_LIMIT = 20000
 SQLLAB_TIMEOUT = 60
 SUPERSET_WEBSERVER_TIMEOUT = 120
 
+# Heatmaps' colours: nothing is pale in each, and red is what a person should look at.
+EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
+    {"id": f"yingshang_{name}", "label": label, "description": label, "isDiverging": False, "colors": colours}
+    for name, label, colours in (
+        ("more", "More of it 数量", ["#eef1f5", "#9ecae1", "#4b97c9", "#2171b5", "#08306b"]),
+        ("better", "Better the higher 越高越好", ["#b3261e", "#e8a33d", "#d3ebdf", "#2f7d58"]),
+        ("worse", "Worse the higher 越高越差", ["#eef1f5", "#f5c4bf", "#e0776f", "#b3261e"]),
+    )
+]
+
 APP_NAME = "Yingshang 营商"
 BABEL_DEFAULT_LOCALE = "en"
 LANGUAGES = {"en": {"flag": "us", "name": "English"}, "zh": {"flag": "cn", "name": "中文"}}
