@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Warehouse
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+from tests.support.contract_marts import publish_rows
 from tests.support.province import served
 from typer.testing import CliRunner
 
@@ -16,7 +17,7 @@ from demo.registry import write_registry
 from simulator import Province
 from yingshang.cli import night as night_command
 from yingshang.cli.app import root_app
-from yingshang.errors import AuditFailed
+from yingshang.errors import AuditFailed, UsageError
 from yingshang.quality.figures import Figure, published_figures
 
 SEED = 7
@@ -49,6 +50,15 @@ def figures() -> dict[str, Figure]:
 
 def truth(province: Province) -> dict[str, Decimal]:
     return {name: Decimal(value) for name, value in province.figures().select("figure", "value").iter_rows()}
+
+
+def test_no_figures_are_told_and_not_counted_as_none(warehouse: Warehouse) -> None:
+    with pytest.raises(UsageError, match=r"no figures have been published yet \(尚未发布\): run a night first"):
+        published_figures()
+    with warehouse.admin() as admin:
+        publish_rows(admin, {"rpt_published_figure": []})
+    with pytest.raises(UsageError, match=r"publication 7 of night 2024-08-13 holds no figures \(无公布数字\)"):
+        published_figures()
 
 
 @pytest.mark.timeout(900)

@@ -79,7 +79,7 @@ def test_status_tells_nights_ages_and_what_waits(night, capsys):
 
     code, out, _ = cli(capsys, "status")
     assert code == 0
-    assert "published: nothing yet" in out
+    assert "published: nothing yet (尚未发布): the first night has not ended. `yingshang night` runs one" in out
     assert f"{bad}: trading.lot of 210300" in out
     code, out, _ = cli(capsys, "status", "--json")
     content = json.loads(out)
