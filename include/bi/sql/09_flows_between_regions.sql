@@ -4,4 +4,4 @@
 select coalesce(bidder_city_code, bidder_province_code) as bidder_home, region_city_code, sum(wins) as wins, sum(won_yuan) as won_yuan
 from marts.rpt_flow_yearly
 group by coalesce(bidder_city_code, bidder_province_code), region_city_code
-order by wins desc
+order by wins desc, bidder_home, region_city_code

@@ -1,4 +1,4 @@
-{{ config(indexes=[{"columns": ["month_start_date", "node_code", "flow"], "unique": true}]) }}
+{{ config(indexes=[{"columns": ["node_code", "month_start_date", "flow"], "unique": true}]) }}
 
 -- by node, since row security tells rows apart by it
 with

@@ -1,3 +1,5 @@
+{{ config(indexes=[{"columns": ["node_code", "year_start_date"]}]) }}
+
 -- by node, since row security tells rows apart by it
 with
     flows as (select * from {{ ref("rpt_cross_region_flow") }}),
@@ -24,3 +26,4 @@ with
 
 select *
 from final
+order by node_code, year_start_date

@@ -1,4 +1,4 @@
-{{ config(indexes=[{"columns": ["month_start_date", "red_flag_id", "node_code"], "unique": true}]) }}
+{{ config(indexes=[{"columns": ["node_code", "month_start_date", "red_flag_id"], "unique": true}]) }}
 
 -- by node, since row security tells rows apart by it
 with
@@ -21,3 +21,4 @@ with
 
 select *
 from final
+order by node_code, month_start_date
