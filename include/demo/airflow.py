@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 
@@ -115,9 +114,7 @@ class Airflow:
 
     def state(self, run_id: str) -> str:
         """State of a run: queued, running, success or failed."""
-        # by the list: asked for one run, Airflow loads each of its task instances to name the DAG's versions
-        answer = self.call("GET", f"/api/v2/dags/nightly/dagRuns?{urlencode({'run_id_pattern': run_id})}")
-        return str(answer["dag_runs"][0]["state"])
+        return str(self.call("GET", f"/api/v2/dags/nightly/dagRuns/{run_id}")["state"])
 
     def task_state(self, run_id: str, task_id: str) -> str:
         """State of an unmapped task of a run."""

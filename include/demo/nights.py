@@ -12,6 +12,8 @@ from yingshang.contracts.registry import load_registry
 
 NIGHT_SECONDS = 3600
 ENDED = ("success", "failed", "skipped", "upstream_failed")
+ASK_EVERY = 10
+"""Rounds until Airflow is asked for the run itself: for that it loads each of its hundreds of task instances."""
 STEPS = ("close_night", "landing_gate", "build", "publish_gate", "publish", "announce")
 READ = """
 select count(*) from (
@@ -31,10 +33,10 @@ def run_night(stack: Stack, airflow: Airflow, dsn: str, night: str, progress: Pr
     fleet = {(one.system, one.node_code) for one in registry.provisions if one.valid_from.isoformat() <= night}
     nodes = progress.add_task(f"night {night}: systems of nodes", total=len(fleet))
     steps = progress.add_task(f"night {night}: {STEPS[0]}", total=len(STEPS), visible=False)
-    done = 0
+    done, rounds, state = 0, 0, "running"
     end = time.monotonic() + NIGHT_SECONDS
     with psycopg.connect(dsn, autocommit=True) as ledger:
-        while (state := airflow.state(run_id)) not in ("success", "failed"):
+        while state not in ("success", "failed"):
             if time.monotonic() > end:
                 raise DemoError(
                     f"the night {night} did not end within an hour: see {airflow.url}/dags/nightly/runs/{run_id}"
@@ -48,6 +50,9 @@ def run_night(stack: Stack, airflow: Airflow, dsn: str, night: str, progress: Pr
             current = STEPS[min(done, len(STEPS) - 1)]
             progress.update(steps, completed=done, description=f"night {night}: {current}", visible=bool(read[0]))
             time.sleep(1)
+            rounds += 1
+            if done == len(STEPS) or rounds % ASK_EVERY == 0:
+                state = airflow.state(run_id)
     if state == "failed":
         failed = [task for task, states in airflow.task_counts(run_id).items() if "failed" in states]
         raise DemoError(
