@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from tests.support.faults_table import PROPERTY, ROUNDS, Line, table
 
 from localpg import Cluster
@@ -83,10 +85,18 @@ def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A PostgreSQL cluster for all tests of a worker; each makes databases of its own in it."""
     cluster = Cluster(
         tmp_path_factory.mktemp("pg"),
-        settings={"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "autovacuum_naptime": "300s"},
-    )
+        settings={
+            "fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "autovacuum_naptime": "300s",
+            "scram_iterations": "1",  # thousands of logins; each would cost 2 ms more
+        },
+    )  # fmt: skip
     try:
-        yield cluster.start()
+        cluster.start()
+        superuser = conninfo_to_dict(cluster.superuser_dsn())
+        with psycopg.connect(cluster.superuser_dsn()) as admin:  # its password is older than the setting
+            user, password = sql.Identifier(str(superuser["user"])), sql.Literal(str(superuser["password"]))
+            admin.execute(sql.SQL("alter role {} password {}").format(user, password))
+        yield cluster
     finally:
         cluster.destroy()
 
