@@ -7,18 +7,15 @@ import numpy.typing as npt
 import polars as pl
 
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Books, date_of, day_of, no_rows
-from simulator.fleet import all_nodes
 from simulator.habits import DAY, Ints, false_flag, time_text, true_flag
 from simulator.source import Context
+from simulator.sunshine.faults import broken_by_village
 from simulator.sunshine.schema import DISCLOSURE
 from simulator.sunshine.sizes import CUT_OFF, GROWTH, Villages, totals, villages
 from simulator.sunshine.writing import is_short, written
 from simulator.versions import (
-    FUTURE_CURSOR,
-    IMPOSSIBLE_TIME,
     back_dated,
     booked,
-    broken,
     present,
     revived,
     touched,
@@ -188,23 +185,14 @@ def _published(rng: np.random.Generator, rows: pl.DataFrame) -> pl.DataFrame:
 
 def bad_disclosures(rng: np.random.Generator, good: pl.DataFrame, count: int, first_serial: int) -> pl.DataFrame:
     """Rows that break the contract, with numbers of their own (month 99 of their year)."""
-    models = _models(rng, good, count)
-    changes = []
-    for serial, (index, village) in enumerate(models.select("_node", "VILLAGE_CODE").iter_rows(), start=first_serial):
-        reason = ("impossible_date", "missing_key", "future_cursor", "foreign_region", "bad_code")[serial % 5]
-        code = f"{another_city(index)}{village[4:]}" if reason == "foreign_region" else village
-        key = f"{code}{FIRST_NIGHT.year}99{serial % 1_000_000:06d}"
-        change: dict[str, str | None] = {"DISCLOSURE_ID": key, "VILLAGE_CODE": code, "_bad": reason}
-        if reason == "impossible_date":
-            change["ENTER_TIME"] = IMPOSSIBLE_TIME
-        elif reason == "missing_key":
-            change["DISCLOSURE_ID"] = None
-        elif reason == "future_cursor":
-            change["DATA_TIMESTAMP"] = FUTURE_CURSOR
-        elif reason == "bad_code":
-            change["CATEGORY_CODE"] = "9"
-        changes.append(change)
-    return broken(models, DISCLOSURE, changes)
+    return broken_by_village(
+        _models(rng, good, count),
+        DISCLOSURE,
+        lambda village, serial: f"{village}{FIRST_NIGHT.year}99{serial % 1_000_000:06d}",
+        first_serial,
+        time="ENTER_TIME",
+        code="CATEGORY_CODE",
+    )
 
 
 def _models(rng: np.random.Generator, good: pl.DataFrame, count: int) -> pl.DataFrame:
@@ -216,8 +204,3 @@ def _models(rng: np.random.Generator, good: pl.DataFrame, count: int) -> pl.Data
     able = some.filter(~pl.col("_deleted") & pl.col("_bad").is_null() & (pl.col("_kind") == "new"))
     able = able.with_columns(_turn=pl.int_range(pl.len()).over("_node")).sort("_turn", maintain_order=True)
     return able[:count].select(*DISCLOSURE.columns, *BOOK_COLUMNS)
-
-
-def another_city(index: int) -> str:
-    """The first four digits of another city than the node's."""
-    return next(n.code[:4] for n in all_nodes() if n.level == "city" and n.index != index)

@@ -8,16 +8,13 @@ import polars as pl
 from simulator.books import BOOK_COLUMNS, FIRST_NIGHT, Books, date_of, day_of, no_rows
 from simulator.habits import DAY, Ints, time_text
 from simulator.source import Context
-from simulator.sunshine.disclosures import another_city
+from simulator.sunshine.faults import broken_by_village
 from simulator.sunshine.schema import TRACKED_PROBLEM
 from simulator.sunshine.sizes import CUT_OFF, GROWTH, PUBLISHED, Villages, totals, villages
 from simulator.sunshine.writing import is_short, written
 from simulator.versions import (
-    FUTURE_CURSOR,
-    IMPOSSIBLE_TIME,
     back_dated,
     booked,
-    broken,
     present,
     revived,
     today,
@@ -153,18 +150,11 @@ def _bad(rng: np.random.Generator, good: pl.DataFrame, count: int, first_serial:
     """Rows that break the contract, with numbers of their own (kind 9)."""
     able = good.filter(~pl.col("_deleted") & (pl.col("_kind") == "new"))
     models = able[rng.permutation(able.height)[:count]].select(*TRACKED_PROBLEM.columns, *BOOK_COLUMNS)
-    changes = []
-    for serial, (index, village) in enumerate(models.select("_node", "VILLAGE_CODE").iter_rows(), start=first_serial):
-        reason = ("impossible_date", "missing_key", "future_cursor", "foreign_region", "bad_code")[serial % 5]
-        code = f"{another_city(index)}{village[4:]}" if reason == "foreign_region" else village
-        change: dict[str, str | None] = {"PROBLEM_ID": f"{code}9{serial:07d}", "VILLAGE_CODE": code, "_bad": reason}
-        if reason == "impossible_date":
-            change["OPEN_TIME"] = IMPOSSIBLE_TIME
-        elif reason == "missing_key":
-            change["PROBLEM_ID"] = None
-        elif reason == "future_cursor":
-            change["DATA_TIMESTAMP"] = FUTURE_CURSOR
-        elif reason == "bad_code":
-            change["PROBLEM_KIND"] = "9"
-        changes.append(change)
-    return broken(models, TRACKED_PROBLEM, changes)
+    return broken_by_village(
+        models,
+        TRACKED_PROBLEM,
+        lambda village, serial: f"{village}9{serial:07d}",
+        first_serial,
+        time="OPEN_TIME",
+        code="PROBLEM_KIND",
+    )
