@@ -25,6 +25,8 @@ COMPONENTS = {
 EXECUTOR = "yingshang.orchestrate.executor.PreloadedLocalExecutor"
 USER = "admin"
 PAGE = 100
+ANSWER_SECONDS = 120
+"""The first call of a task makes the api-server prepare for tasks: more than 30 s on a machine at its limit."""
 SCHEDULE_UNTIL = "2024-12-31T00:00:00"
 """The simulated province lives in 2024: nothing is scheduled for tonight. Backfills and runs by hand work."""
 
@@ -42,7 +44,7 @@ class Airflow:
         self.url = f"http://127.0.0.1:{layout.airflow_port}"
         self._metadata_dsn = metadata_dsn
         self.services = [Service(f"airflow-{name}", layout.run, layout.logs) for name in COMPONENTS]
-        self._client = httpx.Client(base_url=self.url, timeout=30)
+        self._client = httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS)
 
     def environment(self) -> dict[str, str]:
         """Everything Airflow's processes are told; the only place where the demo configures Airflow."""
@@ -189,7 +191,14 @@ class Airflow:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One call of the REST API; returns the answer's JSON. Raises DemoError for anything but success."""
-        answer = self._client.request(method, path, json=body)
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.TransportError as error:
+            for service in self.services:
+                service.check()
+            raise DemoError(
+                f"Airflow at {self.url} does not answer to {method} {path} ({error}): see {self.services[0].log}"
+            ) from error
         if answer.status_code >= 400:
             raise DemoError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
         return answer.json()
