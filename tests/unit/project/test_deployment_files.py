@@ -203,6 +203,16 @@ def test_a_script_is_valid_and_its_commands_exist(script: Path) -> None:
         assert wrong(command.strip()) is None, command
 
 
+def test_every_command_on_the_page_exists_and_every_service_is_explained() -> None:
+    from tests.unit.project.test_runbooks import COMMAND, wrong
+
+    commands = COMMAND.findall(PAGE)
+    assert [command for command in commands if wrong(command)] == []
+    assert len(commands) > 5
+    for name in SERVICES:
+        assert f"`{name}`" in PAGE, name
+
+
 class Health(http.server.BaseHTTPRequestHandler):
     """Airflow's word on its components: the triggerer is away."""
 
