@@ -62,7 +62,7 @@ $(BROWSER)/.ready: requirements/browser.lock.txt $(READY)
 	@touch $@
 
 faults: $(READY) ## the fault suite in full, and its table: each fault struck FAULT_ROUNDS times, rows lost, rows doubled
-	@FAULT_ROUNDS=$(FAULT_ROUNDS) $(PYTEST) tests/faults $(PYTEST_ARGS)
+	@FAULT_ROUNDS=$(FAULT_ROUNDS) $(PYTEST) tests/faults --timeout 3000 $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, sqlfmt, import rules, contracts, no secret in any file
 	@$(BIN)/ruff check .
