@@ -1,4 +1,7 @@
-"""Books without servers: a whole province at scale 0.01 and a tiny one, each with three nights after its history."""
+"""Books without servers: a whole province at scale 0.01 and tiny ones, with nights after their history.
+
+Tests read them only.
+"""
 
 from pathlib import Path
 

@@ -10,6 +10,9 @@ from tests.unit.simulator.conftest import written
 
 from simulator.books import Books
 from simulator.fleet import all_nodes, fleet, read_csv
+from simulator.hotline.schema import HOTLINE
+from simulator.sunshine.schema import SUNSHINE
+from simulator.supervision.schema import SUPERVISION
 from simulator.trading.schema import TRADING
 
 BASE = 20240813
@@ -252,12 +255,11 @@ def test_a_few_rows_break_the_contract_under_keys_of_their_own(books: Books) -> 
 
 def test_the_same_seed_gives_the_same_books_and_drops(whole: Books, tmp_path: Path) -> None:
     again = written(tmp_path)
-    for table in TRADING.tables:
-        for night in whole.nights():
-            assert again.delivered(table.dataset, night).equals(whole.delivered(table.dataset, night)), (
-                table.dataset,
-                night,
-            )
+    for schema in (TRADING, SUPERVISION, HOTLINE, SUNSHINE):
+        first, second = Books(whole.root, schema), Books(again.root, schema)
+        for dataset in schema.datasets:
+            for night in first.nights():
+                assert second.delivered(dataset, night).equals(first.delivered(dataset, night)), (dataset, night)
     files = {path.relative_to(whole.root): path.read_bytes() for path in whole.root.glob("sftp/*/outbox/*")}
     assert len(files) > 1000
     assert {path.relative_to(again.root): path.read_bytes() for path in again.root.glob("sftp/*/outbox/*")} == files

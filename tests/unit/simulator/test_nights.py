@@ -165,13 +165,3 @@ def test_a_night_changes_about_three_records_of_a_thousand(tmp_path_factory: pyt
     rows = sum(books.latest(d).height for d in TRADING.datasets)
     changed = sum(delivered(books, d, 20240814).height for d in TRADING.datasets)
     assert 0.002 < changed / rows < 0.005
-
-
-def test_many_nights_follow_each_other(tmp_path_factory: pytest.TempPathFactory) -> None:
-    books = written(tmp_path_factory.mktemp("many"), profile="tiny", nights=12)
-    assert books.nights()[-1] == 20240825
-    for table in TRADING.tables:
-        latest = books.latest(table.dataset)
-        assert latest.select(table.key).is_unique().all()
-    arrived = {n for night in books.nights() for n in books.plan(night).arrived_late}
-    assert {all_nodes()[n].connector for n in arrived} >= {"csv", "xlsx"}

@@ -1,11 +1,9 @@
 """supervision has its published totals with seed 1, others with other seeds, and keeps them night after night."""
 
 from decimal import Decimal
-from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.unit.simulator.conftest import written
 
 from simulator.books import Books
 from simulator.fleet import all_nodes, fleet
@@ -108,30 +106,3 @@ def test_most_issues_open_at_the_cut_off_are_closed_later_and_some_closed_ones_r
     kinds = dict(events.filter(~pl.col("ISSUE_CODE").str.starts_with("WT03"))["EVENT_TYPE"].value_counts().iter_rows())
     assert kinds["closed"] > 300
     assert kinds["reopened"] > 100
-
-
-def test_the_same_seed_gives_the_same_nights(tiny: Books, tmp_path: Path) -> None:
-    again = Books(written(tmp_path, profile="tiny").root, SUPERVISION)
-    first = Books(tiny.root, SUPERVISION)
-    for night in first.nights():
-        for dataset in SUPERVISION.datasets:
-            assert again.delivered(dataset, night).equals(first.delivered(dataset, night))
-
-
-def test_twelve_nights_hold_every_kind_of_change(tmp_path: Path) -> None:
-    books = Books(written(tmp_path, profile="tiny", seed=5, nights=12).root, SUPERVISION)
-    nights = books.nights()[1:]
-    kinds = {
-        dataset: set(pl.concat([books.delivered(dataset, night) for night in nights])["_kind"])
-        for dataset in SUPERVISION.datasets
-    }
-    common = {"new", "correction", "resent", "tombstone", "revived", "late_cursor", "bad"}
-    assert kinds["issue_event"] >= common | {"copy", "older", "resent_drop"}
-    assert kinds["issue_outcome"] >= common | {"copy", "older"}
-    assert kinds["issue"] >= (common - {"revived"}) | {"late_parent"}
-    assert kinds["batch"] == {"correction", "resent"}
-    assert any(books.plan(night).late_nodes for night in nights)
-    assert figures(books, nights[-1]) == figures(books, BASE)
-    for dataset in SUPERVISION.datasets:
-        latest = books.latest(dataset)
-        assert latest.select(SUPERVISION.table(dataset).key).is_unique().all()
