@@ -26,6 +26,8 @@ WIDTH, HEIGHT = 1600, 1000
 AROUND_THE_GRID = 200
 """Pixels of the page's head and margins, above and below the charts."""
 SECONDS = 180
+NO_ROWS = "No rows 无数据"
+"""How the sentence in place of a chart begins, where a mart has nothing that the user may see; its answer is a 404."""
 GRID = "document.querySelector('.grid-content')?.scrollHeight ?? 0"
 ALERTS = "[...document.querySelectorAll('[role=alert], .ant-alert')].map(one => one.innerText.slice(0, 300))"
 CHARTS = """
@@ -165,18 +167,33 @@ def visit(page: Page, url: str, board: Dashboard, query: str = "") -> Visit:
         page.set_viewport_size({"width": WIDTH, "height": max(HEIGHT, int(page.evaluate(GRID)) + AROUND_THE_GRID)})
         charts = _settled(page, len(names))
         page.wait_for_load_state("networkidle")
-        found.wrong = wrong + [f"alert: {text}" for text in page.evaluate(ALERTS)]
+        alerts = [f"alert: {text}" for text in page.evaluate(ALERTS) if NO_ROWS not in text]
+        found.wrong = [one for one in wrong if not _says_no_rows(one, answers)] + alerts
     page.remove_listener("response", keep)
     found.text = page.inner_text("body")
     for one in charts:
         told = answers.get(one["id"])
+        data = told.json()["result"][0]["data"] if told and told.ok else None
+        none = NO_ROWS in one["text"]
         found.charts[names[one["title"]]] = Shown(
-            one["text"], one["number"], one["rows"], one["colours"], one["drawn"], one["empty"], one["cut"],
-            told.json()["result"][0]["data"] if told and told.ok else None,
+            one["text"], one["number"], one["rows"], one["colours"], one["drawn"] or none, one["empty"] or none,
+            one["cut"], [] if none else data,
         )  # fmt: skip
     for name in board.charts.keys() - found.charts.keys():
         found.wrong.append(f"{name}: the page has no such chart")
     return found
+
+
+def _says_no_rows(wrong: str, answers: dict[int, Response]) -> bool:
+    """Whether what was heard is the answer that a mart is empty. The console has no address: it echoes an answer."""
+    if wrong.startswith("console: Failed to load resource: the server responded with a status of 404"):
+        return True
+    none = [
+        answer
+        for answer in answers.values()
+        if answer.status == 404 and NO_ROWS in answer.json()["errors"][0]["message"]
+    ]
+    return wrong in {f"404: {answer.url}" for answer in none}
 
 
 def _slice(answer: Response) -> int:

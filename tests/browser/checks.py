@@ -43,12 +43,12 @@ def _of_one(shown: Shown, chart: Chart, dataset: Dataset, role: str) -> Iterable
         yield "the page was told nothing"
         return
     rows = rows_of(chart, dataset, role)
-    if not rows:
-        if not shown.is_empty:
-            yield f"there are no rows, and the page does not say so: {shown.text[:200]!r}"
-        return
     if shown.is_empty:
-        yield f"says that there are no rows, PostgreSQL has {len(rows)}"
+        if any(any(row.values()) for row in rows):  # a count of nothing is 0, and the page says that there is nothing
+            yield f"says that there are no rows, PostgreSQL has {len(rows)}"
+        return
+    if not rows:
+        yield f"there are no rows, and the page does not say so: {shown.text[:200]!r}"
         return
     columns = sorted(rows[0].keys() - set(AGEING))
     told, asked = _cells(shown.data, chart, columns), _cells(rows, chart, columns)

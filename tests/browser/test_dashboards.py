@@ -141,7 +141,7 @@ def _assert_marts(seen: Visit, name: str, role: str) -> None:
     for (board, chart), statement in NUMBERS.items():
         if board == name:
             ((value,),) = asked(role, statement)
-            assert seen.charts[chart].number == _written(value), chart
+            assert (seen.charts[chart].is_empty and not value) or seen.charts[chart].number == _written(value), chart
     for (board, chart), (columns, statement) in TABLES.items():
         if board == name:
             rows = asked(role, statement)
