@@ -84,6 +84,7 @@ class Chart(Strict):
         period: whether the period filter reaches it.
         tones: column or metric -> which of its values have which colour.
         series: metric, or value of ``by``, -> its colour; the others get one from the palette.
+        legend: pixels for it on the right, where its names are too many to stand above the drawing.
         scale: colours of a heatmap: more of it, better the higher, or worse the higher.
     """
 
@@ -108,6 +109,7 @@ class Chart(Strict):
     tones: dict[str, tuple[Rule, ...]] = {}
     series: dict[str, Tone] = {}
     scale: Literal["more", "better", "worse"] = "more"
+    legend: int | None = None
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
