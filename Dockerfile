@@ -24,7 +24,6 @@ RUN uv pip install --system --no-cache --no-deps --no-build-isolation --editable
 COPY dags dags
 COPY dbt_project dbt_project
 COPY expectations expectations
-COPY deploy deploy
 RUN groupadd --gid 10001 yingshang && useradd --uid 10001 --gid 10001 --no-create-home yingshang \
     && install --directory --owner 10001 --group 10001 --mode 0700 \
         /var/lib/yingshang /var/lib/yingshang/bi /var/backups/yingshang

@@ -1,4 +1,4 @@
-"""The scripts of deploy/, run against real PostgreSQL, Airflow apart: secrets, set-up, backup, loss, restore."""
+"""The scripts of include/deploy/, run against real PostgreSQL, Airflow apart: secrets, set-up, backup, loss, restore."""
 
 import json
 import os
@@ -88,10 +88,10 @@ def start(cluster: Cluster, secrets: Path) -> Cluster:
 
 @pytest.mark.timeout(300)
 def test_set_up_backup_loss_and_restore(machine: Machine) -> None:
-    machine.run("sh", "deploy/init.sh")
+    machine.run("sh", "include/deploy/init.sh")
     said = (machine.state / "airflow" / "said").read_text().splitlines()
     assert said == ["db migrate", "pools import /opt/yingshang/include/registry/pools.json"]
-    assert SERVICES["init"]["command"] == ["sh", "deploy/init.sh"]
+    assert SERVICES["init"]["command"] == ["sh", "include/deploy/init.sh"]
     password = (machine.secrets / "airflow_admin_password").read_text()
     assert json.loads((machine.state / "airflow" / "passwords.json").read_text()) == {"admin": password}
 
@@ -119,7 +119,7 @@ def test_set_up_backup_loss_and_restore(machine: Machine) -> None:
     landed.mkdir(parents=True)
     (landed / "210100-9.parquet").write_text("a file of a load that was killed")
 
-    told = machine.run("sh", "deploy/backup.sh")
+    told = machine.run("sh", "include/deploy/backup.sh")
     made = Path(told.splitlines()[-1].removesuffix(": complete"))
     assert sorted(path.name for path in made.iterdir()) == ["airflow.dump", "superset.dump", "warehouse"]
 
@@ -127,13 +127,13 @@ def test_set_up_backup_loss_and_restore(machine: Machine) -> None:
     machine.cluster.destroy()
     shutil.rmtree(machine.state)
     start(machine.cluster, machine.secrets)
-    told = machine.run("sh", "deploy/restore.sh", str(made))
+    told = machine.run("sh", "include/deploy/restore.sh", str(made))
     assert "none published" in told
     assert machine.query("yingshang", "select name from ops.migration order by 1") == migrations
     assert [machine.query(name, "select * from kept") for name in ("airflow", "superset")] == [[(1,)], [(1,)]]
     aside = list((machine.state / "landing").rglob("210100-9.parquet"))
     assert [path.relative_to(machine.state / "landing").parts[0][:9] for path in aside] == ["restored-"]
-    machine.run("sh", "deploy/init.sh")  # what comes next; it can be run again and again
+    machine.run("sh", "include/deploy/init.sh")  # what comes next; it can be run again and again
 
 
 def on(dsn: str, machine: Machine, database: str) -> str:

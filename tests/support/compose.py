@@ -1,4 +1,4 @@
-"""docker-compose.yml, the Dockerfile and the scripts of deploy/, read as files: no engine is needed."""
+"""docker-compose.yml, the Dockerfile and the scripts of include/deploy/, read as files: no engine is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from yingshang.settings import PROJECT_ROOT
 
 FILE = PROJECT_ROOT / "docker-compose.yml"
-DEPLOY = PROJECT_ROOT / "deploy"
+DEPLOY = PROJECT_ROOT / "include" / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"init", "bi-state", "bi-init", "backup"}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the secrets that docker-compose.yml reads: sh deploy/secrets.sh [folder]. What is there already stays.
+# Make the secrets that docker-compose.yml reads: sh include/deploy/secrets.sh [folder]. What is there already stays.
 # Run it as root: the containers read the files through the group 10001, and nobody else may.
 set -eu
 umask 077
