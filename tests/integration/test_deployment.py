@@ -1,4 +1,4 @@
-"""The scripts of include/deploy/, run against real PostgreSQL, Airflow apart: secrets, set-up, backup, loss, restore."""
+"""The scripts of include/deploy/ against real PostgreSQL, Airflow apart: secrets, set-up, backup, loss, restore."""
 
 import json
 import os
