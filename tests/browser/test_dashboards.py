@@ -11,7 +11,7 @@ from tests.browser.conftest import DOWN, Picture, Stage
 
 from bi.pictures import Visit, visit
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 PROVINCE, SHENYANG = "bi_reader", "bi_shenyang"
 BOARDS = pytest.mark.parametrize("name", list(BUNDLE.dashboards))

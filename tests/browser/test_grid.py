@@ -9,7 +9,7 @@ from tests.browser.conftest import DOWN, Picture, Stage
 
 from bi.pictures import SECONDS, watched
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 ROWS = "[...document.querySelectorAll('tbody tr')].map(row => [...row.cells].map(cell => cell.innerText.trim()))"
 

@@ -8,7 +8,7 @@ from tests.browser.conftest import DOWN, Picture, Stage
 
 from bi.pictures import watched
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 NIGHT = "2024-08-14"
 CUT = """
