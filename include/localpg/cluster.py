@@ -89,6 +89,8 @@ class Cluster:
             LocalPostgresError: the port is busy, the disk is full, or the server gave up (with its last words).
         """
         self.base.mkdir(parents=True, exist_ok=True)
+        if not any(self.base.iterdir()):
+            self._remove_orphan()
         if not (self.data / "PG_VERSION").exists():
             self._initdb()
         if self.is_running:
@@ -138,6 +140,13 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _remove_orphan(self) -> None:
+        """Remove the data of an earlier ``base`` of this name that was deleted by hand: nobody has their password."""
+        if self.data.exists():
+            if self.is_running:
+                self.stop("immediate")
+            shutil.rmtree(self.data)
 
     def _initdb(self) -> None:
         password = self._password()
