@@ -54,7 +54,7 @@ test-browser: browser-needs $(READY) $(BROWSER)/.ready ## dashboards, report and
 
 browser-needs:
 	@command -v chromium > /dev/null && fc-list :lang=zh 2> /dev/null | grep -q . || { \
-		echo "make test-browser needs Debian's chromium and a Chinese font: apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
+		echo "make test-browser needs Debian's chromium and a Chinese font: apt-get install chromium fontconfig fonts-noto-cjk" >&2; exit 1; }
 
 $(BROWSER)/.ready: requirements/browser.lock.txt $(READY)
 	@rm -rf $(BROWSER)
