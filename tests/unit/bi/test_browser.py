@@ -19,7 +19,8 @@ def test_without_chromium_it_says_in_a_line_what_it_needs_and_installs_nothing(t
     assert done.returncode != 0
     first, *others = done.stderr.splitlines()
     assert first == (
-        "make test-browser needs Debian's chromium and a Chinese font: apt-get install chromium fontconfig fonts-noto-cjk"
+        "make test-browser needs Debian's chromium and a Chinese font:"
+        " apt-get install chromium fontconfig fonts-noto-cjk"
     )
     assert len(others) == 1, "make's own"
     assert list(tmp_path.iterdir()) == []
