@@ -46,7 +46,6 @@ MANIFEST = "manifest.json"
 DUMP = "dump"
 LOCK_WAIT = "60s"
 """How long pg_dump waits for a table that is locked, such as by a migration, before it gives up."""
-CHUNK = 1 << 20
 _INSTALL = "install PostgreSQL's client programs of version {0} (Debian: postgresql-client-{0}), first on the PATH"
 NOT_IN_BACKUP = "the idle slot is not in a backup"
 
@@ -328,11 +327,8 @@ def _tool(name: str, version: int) -> str:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _row(admin: PgConnection, query: LiteralString) -> tuple[Any, ...]:

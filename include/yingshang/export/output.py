@@ -12,8 +12,6 @@ from pathlib import Path
 
 from yingshang.errors import UsageError
 
-CHUNK = 1 << 20
-
 
 @contextmanager
 def whole_folder(output: Path, mark: str, *, overwrite: bool) -> Iterator[Path]:
@@ -56,12 +54,9 @@ def check_output(output: Path, mark: str, *, overwrite: bool) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read piece by piece."""
-    digest = hashlib.sha256()
+    """Hex digest of a file."""
     with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _put(partial: Path, output: Path) -> None:
