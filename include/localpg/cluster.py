@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote
 
+import psutil
+
 from localpg.binaries import LocalPostgresError, bin_dir, private_folder, run_as
 
 START_SECONDS = 60
@@ -64,15 +66,13 @@ class Cluster:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the running postmaster, None when it does not run."""
+        """Process id of the running postmaster; None when it does not run, whoever has its number by now."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-            os.kill(pid, 0)
-        except (FileNotFoundError, ValueError, ProcessLookupError):
+            words = psutil.Process(pid).cmdline()
+            return pid if os.path.realpath(self.data) in map(os.path.realpath, words) else None
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
-        except PermissionError:
-            return pid
-        return pid
 
     @property
     def is_running(self) -> bool:

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: what is left of a cluster whose folder somebody deleted by hand."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -20,3 +21,14 @@ def test_a_cluster_whose_folder_was_deleted_by_hand_makes_room_for_a_new_one(tmp
         assert row == (0,)
     finally:
         second.destroy()
+
+
+def test_another_process_with_the_number_of_a_dead_postmaster_is_not_taken_for_it(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "postgres").start()
+    try:
+        assert cluster.is_running
+        cluster.stop("immediate")
+        (cluster.data / "postmaster.pid").write_text(f"{os.getpid()}\n")
+        assert not cluster.is_running
+    finally:
+        cluster.destroy()
