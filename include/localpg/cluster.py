@@ -4,7 +4,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -115,12 +114,21 @@ class Cluster:
             self._pg_ctl("stop", "-w", "-t", "60", "-m", mode)
 
     def kill(self) -> None:
-        """``kill -9`` the postmaster; its back ends end by themselves."""
+        """``kill -9`` the postmaster, and wait until its number is free; its back ends end by themselves.
+
+        Raises:
+            LocalPostgresError: it is not gone after a minute. (Killed, it has no command line at once, but holds its number
+                until it is reaped, and PostgreSQL takes whoever has the number in ``postmaster.pid`` for a postmaster.)
+        """
         pid = self.pid
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            while self.is_running:
-                time.sleep(0.02)
+        if pid is None:
+            return
+        postmaster = psutil.Process(pid)
+        postmaster.kill()
+        try:
+            postmaster.wait(START_SECONDS)
+        except psutil.TimeoutExpired:
+            raise LocalPostgresError(f"PostgreSQL (pid {pid}, {self.data}) was killed and is not gone") from None
 
     def destroy(self) -> None:
         """Stop, and remove all data."""
@@ -204,9 +212,10 @@ class Cluster:
         return int((self.data / "postmaster.pid").read_text().splitlines()[3])
 
     def _worth_another_try(self) -> bool:
-        """A lost race for a free port, or back ends of a killed server that are not yet gone."""
+        """A lost race for a free port, or a killed server that is not yet gone: back ends, or the postmaster unreaped."""
         words = self._last_words()
-        return "shared memory" in words or (not self._wanted_port and "Address already in use" in words)
+        dying = "shared memory" in words or 'lock file "postmaster.pid" already exists' in words
+        return dying or (not self._wanted_port and "Address already in use" in words)
 
     def _last_words(self) -> str:
         if not self.log.exists():

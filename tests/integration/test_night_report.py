@@ -30,7 +30,7 @@ create table {table} as select
     {value}::numeric as value, 10::numeric as expected_value,
     {value}::numeric as current_value, 'published'::text as basis,
     case when {missing} <> '' then 'incomplete' when {value} > 10 then 'holds' else 'differs' end as verdict,
-    nullif({missing}, '') as missing_node_codes,
+    nullif(nullif({missing}, ''), 'nobody provides it') as missing_node_codes,
     0 as oldest_contribution_nights, {slot}::text as _slot, {build}::bigint as _build_id
 """
 LEVELS = """
@@ -223,6 +223,17 @@ def test_a_gate_that_ran_again_counts_once(warehouse, night, builder) -> None:
     assert f" of {before + 2} checks passed" in str(said)
     assert said.warnings == ("codes", "codes")
     assert "landing 入库 warn 1 1" in text(write_report(night, said).path)
+
+
+def test_a_figure_that_no_node_provides_is_said_to_be_so(warehouse, night, builder) -> None:
+    one = publisher(builder, audit=lambda build_id: Verdict(True))
+    builder.missing = "nobody provides it"
+    built = one.build(NIGHT, night)
+    one.audit(built.build_id)
+    one.publish(built.build_id, night)
+    said = text(write_report(night, announce(night)).path)
+    assert "1 figures are incomplete 数字不完整: lots (no node provides it 无节点提供). Their values lack" in said
+    assert "incomplete 不完整 : no node provides it 无节点提供" in said, "beside the number"
 
 
 def test_an_incomplete_figure_and_an_empty_mart_are_said_in_words(warehouse, night, builder) -> None:

@@ -94,7 +94,7 @@ def summary(found: PublishedFigures) -> str:
 def _verdict(one: Figure) -> str:
     said = f"[{COLORS[one.verdict]}]{one.verdict}[/]"
     if not one.missing_node_codes:
-        return said
+        return f"{said}: no node provides it" if one.verdict == "incomplete" else said
     more = " ..." if len(one.missing_node_codes) > SHOWN_NODES else ""
     return f"{said}: {', '.join(one.missing_node_codes[:SHOWN_NODES])}{more} missing"
 
