@@ -23,7 +23,12 @@ from yingshang.warehouse.roles import DSN_VARIABLE, init_warehouse
 
 TEMPLATE = "warehouse_template"
 _numbers = count(1)
-LONGEST_FIRST = ("tests/e2e/", "tests/integration/test_province.py", "tests/integration/test_ingest_fleet.py")
+LONGEST_FIRST = (
+    "tests/e2e/",
+    "tests/faults/test_airflow_struck.py",
+    "tests/integration/test_province.py",
+    "tests/integration/test_ingest_fleet.py",
+)
 """Files of minutes start first, so that no worker is left alone with one at the end."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-from tests.e2e.conftest import Demo, running_demo
+from tests.support.demo import Demo, running_demo
 
 from bi.pictures import chromium, log_in
 from localpg import free_port

@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 from psycopg import sql
-from tests.e2e.conftest import Demo, backfill, second_scheduler, wait_for, wait_for_alert, wait_for_run
 from tests.support.canaries import (
     Needles,
     arrived_as_tokens,
@@ -21,6 +20,7 @@ from tests.support.canaries import (
     secret_words,
 )
 from tests.support.checker import assert_marts_equal_books, assert_nothing_lost
+from tests.support.demo import Demo, backfill, kill_with_children, wait_for, wait_for_alert, wait_for_run
 from tests.support.ocds import package_errors
 
 from simulator.canaries import MARKERS, NAME
@@ -68,7 +68,8 @@ def test_a_second_demo_goes_on_where_the_first_ended(demo: Demo) -> None:
 def test_airflows_backfill_of_a_past_night_changes_no_published_row(demo: Demo) -> None:
     before = _fingerprints(demo)
     airflow = demo.airflow
-    run_id = backfill(airflow, "2024-08-14")
+    night = dt.date(2024, 8, 14)
+    (run_id,) = backfill(airflow, night, night)
     assert wait_for_run(airflow, run_id) == "success"
     with demo.owner() as owner:
         nights = owner.execute("select night::text from ops.night_run where run_id = %s", (run_id,)).fetchall()
@@ -94,35 +95,17 @@ def test_one_node_that_is_down_does_not_stop_the_night_and_is_named(demo: Demo) 
     assert missing == {"supervision": ["210202"], "trading": ["210202"]}
 
 
-def test_two_schedulers_at_once_do_each_task_once_and_the_node_that_was_away_catches_up(demo: Demo) -> None:
-    demo.province.node_up("210202")
-    demo.province.advance()
-    airflow = demo.airflow
-    with second_scheduler(demo), demo.superuser("airflow") as metadata:
-        run_id = airflow.trigger("2024-08-18")
-        assert wait_for_run(airflow, run_id) == "success"
-        tries = metadata.execute(
-            "select count(distinct queued_by_job_id), min(try_number), max(try_number) from task_instance"
-            " where run_id = %s and queued_by_job_id is not null",
-            (run_id,),
-        ).fetchone()
-    assert tries == (2, 1, 1), "both have queued tasks of this run, and none was tried twice"
-    with demo.reader() as reader, demo.owner() as owner:
-        assert_marts_equal_books(reader, demo.truth("2024-08-18"))
-        assert_nothing_lost(owner)
-        published = owner.execute("select count(*) from ops.publication where run_id = %s", (run_id,)).fetchone()
-        attempts = owner.execute("select max(attempts) from ops.provision_run where run_id = %s", (run_id,)).fetchone()
-    assert (published, attempts) == ((1,), (1,))
-
-
-def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> None:
+def test_a_failing_publish_gate_publishes_nothing_and_says_why_and_the_node_that_was_away_catches_up(
+    demo: Demo,
+) -> None:
     before = _fingerprints(demo)
+    demo.province.node_up("210202")
     with demo.superuser() as superuser:
         superuser.execute(SABOTAGE)
     demo.province.advance()
     airflow = demo.airflow
     try:
-        run_id = airflow.trigger("2024-08-19")
+        run_id = airflow.trigger("2024-08-18")
         assert wait_for_run(airflow, run_id) == "failed"
     finally:
         with demo.superuser() as superuser:
@@ -142,16 +125,16 @@ def test_a_failing_publish_gate_publishes_nothing_and_says_why(demo: Demo) -> No
     assert f"Run {run_id} of nightly failed. Readers see night" in message
     assert "fct_bid.by_node (2 rules)" in message
     assert "docs/runbooks/publish-gate-failed.md" in message
-    assert wait_for_run(airflow, airflow.trigger("2024-08-19")) == "success"
+    assert wait_for_run(airflow, airflow.trigger("2024-08-18")) == "success"
     assert "Over\n" in wait_for_alert(demo.alerts, "- Publish gate failed: build ")
     with demo.reader() as reader:
-        assert_marts_equal_books(reader, demo.truth("2024-08-19"))
+        assert_marts_equal_books(reader, demo.truth("2024-08-18"))
 
 
 def test_each_night_has_left_a_report_and_its_marts_leave_as_open_data(demo: Demo, tmp_path: Path) -> None:
     reports = demo.layout.state / "reports"
-    assert {f"2024-08-{day}.html" for day in range(13, 20)} <= {file.name for file in reports.iterdir()}
-    (stopped,) = reports.glob("2024-08-19.unpublished-*.html")
+    assert {f"2024-08-{day}.html" for day in range(13, 19)} <= {file.name for file in reports.iterdir()}
+    (stopped,) = reports.glob("2024-08-18.unpublished-*.html")
     assert "the publish gate stopped build" in stopped.read_text(encoding="utf-8"), "kept when the night was mended"
     tables = export_tables(tmp_path / "tables")
     procurement = export_ocds(tmp_path / "ocds")
@@ -190,22 +173,22 @@ def test_a_dead_child_process_ends_the_demo_in_one_line_and_the_next_demo_mends_
         text=True,
     )
     try:
-        scheduler = next(service for service in demo.airflow.services if service.name == "airflow-scheduler").process()
-        assert scheduler is not None
         with demo.owner() as owner:
             wait_for(owner, f"select 1 from ops.night_run where night = '{night}'")
-        for process in (*scheduler.children(recursive=True), scheduler):
-            process.kill()
+        triggerer = next(one for one in demo.airflow.services if one.name == "airflow-triggerer").process()
+        assert triggerer is not None
+        kill_with_children(triggerer)
         _, words = started.communicate(timeout=120)
     finally:
         started.kill()
     assert started.returncode == 1
-    assert "airflow-scheduler has ended" in words
+    assert "airflow-triggerer has ended" in words
     assert len(words.strip().splitlines()) == 1, words
     done = demo.run(1)
     assert done.returncode == 0, done.stdout + done.stderr
-    with demo.reader() as reader:
+    with demo.reader() as reader, demo.owner() as owner:
         assert_marts_equal_books(reader, demo.truth(night.isoformat()))
+        assert_nothing_lost(owner)
 
 
 def test_after_all_this_no_persons_data_and_no_secret_stand_anywhere_in_clear(demo: Demo) -> None:
