@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.fault(7, "scheduler"), pytest.mark.timeout(3000)]
 FIRST_NIGHT = dt.date(2024, 8, 13)
 SYSTEMS = ("trading",)
 NOTICES_SOON = {
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
 }
 """A scheduler with these takes over a dead one's tasks within seconds, not minutes; the path is the same."""
@@ -43,6 +43,37 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         done = demo.command("run", "--profile", "tiny", "--nights", "1", "--systems", ",".join(SYSTEMS))
         assert done.returncode == 0, done.stdout + done.stderr
         yield demo
+        kill_with_children(demo.scheduler)  # this process's child by now: it would stay a zombie that `clean` waits for
+
+
+def test_two_schedulers_with_a_backfill_of_three_past_nights_beside_tonight_do_each_task_once(
+    stage: Demo, tally: Tally
+) -> None:
+    for number in range(ROUNDS):
+        with (
+            tally.strike("two at once, three past nights beside tonight's") as strike,
+            second_scheduler(stage),
+            stage.owner() as owner,
+            stage.superuser("airflow") as metadata,
+        ):
+            night, run_id = _trigger_next(stage)
+            last = FIRST_NIGHT - dt.timedelta(days=1 + 3 * number)  # others each round: Airflow reads one back once
+            past = backfill(stage.airflow, last - dt.timedelta(days=2), last)
+            assert [wait_for_run(stage.airflow, one) for one in (run_id, *past)] == ["success"] * 4
+            handed_out = metadata.execute(
+                "select count(distinct queued_by_job_id) from task_instance where run_id = any(%s)", ([run_id, *past],)
+            ).fetchone()
+            assert handed_out == (2,), "both schedulers have handed out tasks of these nights"
+            strike.hit()
+            again = metadata.execute(
+                "select run_id, task_id, map_index from task_instance where run_id = any(%s) and try_number > 1",
+                ([run_id, *past],),
+            ).fetchall()
+            assert again == [], "no task was tried twice"
+            strike.cost = _cost(stage, night)
+            _assert_published_once(owner, night)
+            assert _count(owner, "ops.publication", *past) == 0, "older nights load and gate only"
+            assert _count(owner, "ops.batch", *past) > 0
 
 
 def test_a_scheduler_killed_in_the_middle_of_a_night_and_started_again_does_each_task_once_in_effect(
@@ -61,35 +92,7 @@ def test_a_scheduler_killed_in_the_middle_of_a_night_and_started_again_does_each
             _start_scheduler(stage, environment | NOTICES_SOON)
             assert wait_for_run(stage.airflow, run_id) == "success"
             strike.cost = _cost(stage, night)
-            _assert_published_once(owner, run_id)
-
-
-def test_two_schedulers_with_a_backfill_of_three_past_nights_beside_tonight_do_each_task_once(
-    stage: Demo, tally: Tally
-) -> None:
-    for number in range(ROUNDS):
-        with (
-            tally.strike("two at once, three past nights beside tonight's") as strike,
-            second_scheduler(stage),
-            stage.owner() as owner,
-            stage.superuser("airflow") as metadata,
-        ):
-            night, run_id = _trigger_next(stage)
-            last = FIRST_NIGHT - dt.timedelta(days=3 * number)  # each round others: Airflow reads a night back once
-            past = backfill(stage.airflow, last - dt.timedelta(days=2), last)
-            assert [wait_for_run(stage.airflow, one) for one in (run_id, *past)] == ["success"] * 4
-            queued_by, least, most = metadata.execute(
-                "select count(distinct queued_by_job_id), min(try_number), max(try_number) from task_instance"
-                " where run_id = any(%s) and queued_by_job_id is not null",
-                ([run_id, *past],),
-            ).fetchone() or (0, 0, 0)
-            assert queued_by == 2, "both schedulers have handed out tasks of these nights"
-            strike.hit()
-            assert (least, most) == (1, 1), "no task was tried twice"
-            strike.cost = _cost(stage, night)
-            _assert_published_once(owner, run_id)
-            assert _count(owner, "ops.publication", *past) == 0, "older nights load and gate only"
-            assert _count(owner, "ops.batch", *past) > 0
+            _assert_published_once(owner, night)
 
 
 def _trigger_next(stage: Demo) -> tuple[str, str]:
@@ -119,8 +122,8 @@ def _cost(stage: Demo, night: str) -> Cost:
         return found
 
 
-def _assert_published_once(owner: psycopg.Connection, run_id: str) -> None:
-    assert _count(owner, "ops.publication", run_id) == 1
+def _assert_published_once(owner: psycopg.Connection, night: str) -> None:
+    assert owner.execute("select count(*) from ops.publication where night = %s", (night,)).fetchone() == (1,)
     assert_nothing_lost(owner)
 
 
