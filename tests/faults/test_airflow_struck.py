@@ -27,6 +27,8 @@ from yingshang.contracts.registry import load_registry
 
 pytestmark = [pytest.mark.fault(7, "scheduler"), pytest.mark.timeout(3000)]
 
+BLOWS = min(ROUNDS, 3)
+"""Each is a whole night of a real Airflow, of about a minute."""
 FIRST_NIGHT = dt.date(2024, 8, 13)
 SYSTEMS = ("trading",)
 NOTICES_SOON = {
@@ -49,7 +51,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def test_two_schedulers_with_a_backfill_of_three_past_nights_beside_tonight_do_each_task_once(
     stage: Demo, tally: Tally
 ) -> None:
-    for number in range(ROUNDS):
+    for number in range(BLOWS):
         with (
             tally.strike("two at once, three past nights beside tonight's") as strike,
             second_scheduler(stage),
@@ -79,7 +81,7 @@ def test_two_schedulers_with_a_backfill_of_three_past_nights_beside_tonight_do_e
 def test_a_scheduler_killed_in_the_middle_of_a_night_and_started_again_does_each_task_once_in_effect(
     stage: Demo, tally: Tally
 ) -> None:
-    for _ in range(ROUNDS):
+    for _ in range(BLOWS):
         with tally.strike("killed with its tasks, started again") as strike, stage.owner() as owner:
             night, run_id = _trigger_next(stage)
             wait_for(owner, f"select 1 from ops.batch where run_id = '{run_id}'")

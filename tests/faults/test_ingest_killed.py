@@ -160,7 +160,10 @@ def test_a_gate_killed_between_two_events_admits_each_batch_once(
             assert scene.ingest() == {}
             newest = scene.ask("select max(batch_id) from ops.batch where node_code = %s", VICTIM)[0][0]
             events = scene.ask("select count(*) from ops.batch_event")
-            with scene.held(f"select from ops.batch where batch_id = {newest} for update"):
+            second = (
+                "select max(seq) + 2 from ops.batch_event"  # taken by somebody who has not committed: the gate waits
+            )
+            with scene.held(f"insert into ops.batch_event select ({second}), {newest}, 'withdrawn', 'held', 'test'"):
                 worker = workers.start("gate", scene.run_id)
                 worker.wait_until(scene.waits("%ops.record_events%"))
                 assert worker.kill()

@@ -78,9 +78,11 @@ class Demo:
 
     @property
     def scheduler(self) -> psutil.Process:
-        """The scheduler that the demo has started."""
-        found = next(one for one in self.airflow.services if one.name == "airflow-scheduler").process()
-        assert found is not None, "the demo's scheduler does not run"
+        """The scheduler that the demo has started. Raises DemoError with its last words when it has ended."""
+        service = next(one for one in self.airflow.services if one.name == "airflow-scheduler")
+        service.check()
+        found = service.process()
+        assert found is not None
         return found
 
     @property
@@ -177,6 +179,7 @@ def backfill(airflow: Airflow, first: dt.date, last: dt.date) -> list[str]:
         "run_backwards": False,
         "dag_run_conf": {},
     }
+    _no_backfill_runs(airflow)
     airflow.call("POST", "/api/v2/backfills", body)
     wanted = {
         str(first + n * day) for n in range((last - first).days + 1)
@@ -188,3 +191,13 @@ def backfill(airflow: Airflow, first: dt.date, last: dt.date) -> list[str]:
             return [found[night] for night in sorted(wanted)]
         time.sleep(1)
     raise AssertionError(f"no backfill runs for {first} to {last}")
+
+
+def _no_backfill_runs(airflow: Airflow, seconds: float = 120) -> None:
+    """Until Airflow has closed the backfills before: it looks every half minute, and takes one at a time for a DAG."""
+    end = time.monotonic() + seconds
+    while any(
+        one["completed_at"] is None for one in airflow.call("GET", "/api/v2/backfills?dag_id=nightly")["backfills"]
+    ):
+        assert time.monotonic() < end, "an earlier backfill is still open"
+        time.sleep(1)
