@@ -117,8 +117,8 @@ class Cluster:
         """``kill -9`` the postmaster, and wait until its number is free; its back ends end by themselves.
 
         Raises:
-            LocalPostgresError: it is not gone after a minute. (Killed, it has no command line at once, but holds its number
-                until it is reaped, and PostgreSQL takes whoever has the number in ``postmaster.pid`` for a postmaster.)
+            LocalPostgresError: it is not gone after a minute. (Killed, it has no command line any more, but its number
+                until it is reaped, and PostgreSQL takes whoever has that number for a postmaster.)
         """
         pid = self.pid
         if pid is None:
@@ -212,7 +212,7 @@ class Cluster:
         return int((self.data / "postmaster.pid").read_text().splitlines()[3])
 
     def _worth_another_try(self) -> bool:
-        """A lost race for a free port, or a killed server that is not yet gone: back ends, or the postmaster unreaped."""
+        """A lost race for a free port, or a killed server not yet gone: back ends, or a postmaster to be reaped."""
         words = self._last_words()
         dying = "shared memory" in words or 'lock file "postmaster.pid" already exists' in words
         return dying or (not self._wanted_port and "Address already in use" in words)
