@@ -1,4 +1,4 @@
-"""Background processes: in groups of their own, remembered by pid and start time: only ours are ended."""
+"""Background processes: in groups of their own, remembered by pid and start: only ours are ended."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Service:
         try:
             known = json.loads(self._pid_file.read_text())
             process = psutil.Process(known["pid"])
-            alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - known["started"]) < 1
+            alive = process.status() != psutil.STATUS_ZOMBIE and abs(_uptime_at_start(process) - known["started"]) < 0.1
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
         return process if alive else None
@@ -56,7 +56,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        known = {"pid": started.pid, "started": psutil.Process(started.pid).create_time()}
+        known = {"pid": started.pid, "started": _uptime_at_start(psutil.Process(started.pid))}
         self._pid_file.write_text(json.dumps(known))
 
     def check(self) -> None:
@@ -83,6 +83,11 @@ class Service:
         psutil.wait_procs(alive, timeout=5)
         self._pid_file.unlink(missing_ok=True)
         return True
+
+
+def _uptime_at_start(process: psutil.Process) -> float:
+    """Seconds from the machine's start to the process's. When the clock is set, or slewed, its time of day changes."""
+    return process.create_time() - psutil.boot_time()
 
 
 def wait_until(ready: Callable[[], bool], services: Sequence[Service], what: str, seconds: float) -> None:
