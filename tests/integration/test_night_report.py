@@ -233,6 +233,7 @@ def test_a_figure_that_no_node_provides_is_said_to_be_so(warehouse, night, build
     one.publish(built.build_id, night)
     said = text(write_report(night, announce(night)).path)
     assert "1 figures are incomplete 数字不完整: lots (no node provides it 无节点提供). Their values lack" in said
+    assert "has no line in the registry: include/registry/provisions.csv" in said
     assert "incomplete 不完整 : no node provides it 无节点提供" in said, "beside the number"
 
 
@@ -247,6 +248,7 @@ def test_an_incomplete_figure_and_an_empty_mart_are_said_in_words(warehouse, nig
     said = text(written.path)
     assert "1 figures are incomplete 数字不完整: lots (210600, 210700 missing). Their values lack what these" in said
     assert "incomplete 不完整 : 210600, 210700 missing" in said, "beside the number"
+    assert "no line in the registry" not in said
     assert "No rows 无数据" not in said
 
     builder.missing, builder.has_figures = "", False
