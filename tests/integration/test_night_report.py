@@ -228,9 +228,7 @@ def test_a_gate_that_ran_again_counts_once(warehouse, night, builder) -> None:
 def test_a_figure_that_no_node_provides_is_said_to_be_so(warehouse, night, builder) -> None:
     one = publisher(builder, audit=lambda build_id: Verdict(True))
     builder.missing = "nobody provides it"
-    built = one.build(NIGHT, night)
-    one.audit(built.build_id)
-    one.publish(built.build_id, night)
+    cycle(one, NIGHT, night)
     said = text(write_report(night, announce(night)).path)
     assert "1 figures are incomplete 数字不完整: lots (no node provides it 无节点提供). Their values lack" in said
     assert "has no line in the registry: include/registry/provisions.csv" in said
@@ -240,9 +238,7 @@ def test_a_figure_that_no_node_provides_is_said_to_be_so(warehouse, night, build
 def test_an_incomplete_figure_and_an_empty_mart_are_said_in_words(warehouse, night, builder) -> None:
     one = publisher(builder, audit=lambda build_id: Verdict(True))
     builder.missing = "210600, 210700"
-    built = one.build(NIGHT, night)
-    one.audit(built.build_id)
-    one.publish(built.build_id, night)
+    cycle(one, NIGHT, night)
     written = write_report(night, announce(night))
     assert written.headline.endswith("3 of 4 provisions arrived, 0 of 1 figures hold, 1 incomplete")
     said = text(written.path)
@@ -255,9 +251,7 @@ def test_an_incomplete_figure_and_an_empty_mart_are_said_in_words(warehouse, nig
     with warehouse.connect("ingest") as db:
         open_night(db, "run-2", NEXT)
         ledger.close_night(db, "run-2", closed_at=CLOSED, is_quorum_met=True, verdict={})
-    built = one.build(NEXT, "run-2")
-    one.audit(built.build_id)
-    one.publish(built.build_id, "run-2")
+    cycle(one, NEXT, "run-2")
     said = text(write_report("run-2").path)
     assert "There are no figures (无公布数字): publication 2 holds none." in said
     assert "No rows 无数据: rpt_published_figure. Readers see these marts, and nothing in them" in said

@@ -113,11 +113,11 @@ def publisher(builder: SqlBuilder | None = None, **changes: Any) -> Publisher:
     return Publisher(**(arguments | changes))
 
 
-def cycle(one: Publisher, night: dt.date = NIGHT) -> tuple[BuildReport, Publication]:
+def cycle(one: Publisher, night: dt.date = NIGHT, run_id: str = "test") -> tuple[BuildReport, Publication]:
     """Build, audit, publish."""
-    built = one.build(night, "test")
+    built = one.build(night, run_id)
     one.audit(built.build_id)
-    return built, one.publish(built.build_id, "test")
+    return built, one.publish(built.build_id, run_id)
 
 
 class NoDetachWait(ReaderGuard):
